@@ -1,0 +1,132 @@
+// Effects: everything the engine asks of the outside world.
+//
+// The core does no I/O. A coroutine awaits EffectQueue::request(...) and is resumed when its host calls answer(...).
+// The host is the JavaScript pump in production and the simulator in tests; both take pending effects, perform them in
+// any order, and answer each exactly once. Several effects may be pending at once. Every answer carries the time.
+#pragma once
+
+#include <coroutine>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/base/bytes.h"
+#include "core/base/status.h"
+
+namespace nearfield {
+
+// Strict: on stable storage before the answer. Relaxed: handed to the operating system or browser.
+enum class Durability : uint8_t { kStrict = 0, kRelaxed = 1 };
+
+// File names are [a-z0-9._-]{1,100}, flat, relative to the database's volume.
+
+// Asks for every file. Answer: `files`.
+struct ListEffect {};
+// Asks for `length` bytes from `offset`; fewer only where the file ends. A missing file is kNotFound. Answer: `bytes`.
+struct ReadEffect {
+  std::string name;
+  uint64_t offset = 0;
+  uint64_t length = 0;
+};
+// Creates a file under a name never used before. Recovery does not see it until a commit names it. Answer: nothing.
+struct WriteEffect {
+  std::string name;
+  Bytes bytes;
+};
+// Appends one framed record batch to a log, if the newest committed generation is still `expected_generation`
+// (otherwise kConflict). `offset` is the log's length before the append: a driver that keeps a log in pieces orders
+// them by it, and one that finds another length answers kConflict. Answer: nothing.
+struct AppendEffect {
+  std::string name;
+  uint64_t offset = 0;
+  uint64_t expected_generation = 0;
+  Bytes bytes;
+  Durability durability = Durability::kStrict;
+};
+// Publishes `manifest` as generation expected_generation + 1 if the newest one is still `expected_generation`
+// (otherwise kConflict), after making every earlier write durable. Then removes `obsolete`. Answer: `generation`.
+struct CommitEffect {
+  uint64_t expected_generation = 0;
+  Bytes manifest;
+  std::vector<std::string> obsolete;
+  Durability durability = Durability::kStrict;
+};
+// Takes the database's lock for this host, or answers kDatabaseLocked. Held until unlock or the host's end.
+struct LockEffect {
+  bool exclusive = true;
+};
+struct UnlockEffect {};
+// Answers after `milliseconds`.
+struct SleepEffect {
+  uint64_t milliseconds = 0;
+};
+
+using EffectRequest = std::variant<ListEffect, ReadEffect, WriteEffect, AppendEffect, CommitEffect, LockEffect,
+                                   UnlockEffect, SleepEffect>;
+
+struct FileEntry {
+  std::string name;
+  uint64_t length = 0;
+};
+
+struct EffectAnswer {
+  Status status;                  // an error leaves the other fields empty
+  Bytes bytes;                    // read
+  std::vector<FileEntry> files;   // list
+  uint64_t generation = 0;        // commit
+  uint64_t now_ms = 0;            // milliseconds since 1970, from the host
+};
+
+using EffectId = uint64_t;
+
+struct PendingEffect {
+  EffectId id = 0;
+  EffectRequest request;
+};
+
+class EffectQueue {
+ public:
+  EffectQueue() = default;
+  EffectQueue(const EffectQueue&) = delete;
+  EffectQueue& operator=(const EffectQueue&) = delete;
+
+  // co_await queue.request(ReadEffect{...}) suspends until the host answers, and yields the EffectAnswer.
+  auto request(EffectRequest request) { return Awaiter{*this, std::move(request), {}}; }
+
+  // Effects asked for since the last call, in order. The host now owes one answer for each.
+  std::vector<PendingEffect> take_pending();
+  // Resumes the coroutine that asked. An id that is not owed an answer is ignored and false is returned.
+  bool answer(EffectId id, EffectAnswer answer);
+  // How many answers are owed, taken or not.
+  size_t waiting() const { return waiting_.size(); }
+
+ private:
+  struct Awaiter {
+    EffectQueue& queue;
+    EffectRequest request;
+    EffectAnswer answer;
+    EffectId id = 0;
+
+    bool await_ready() { return false; }
+    void await_suspend(std::coroutine_handle<> waiter) {
+      id = queue.next_id_++;
+      queue.waiting_.emplace(id, Waiting{waiter, this});
+      queue.pending_.push_back({id, std::move(request)});
+    }
+    EffectAnswer await_resume() { return std::move(answer); }
+    // A task that is destroyed while it waits is no longer owed an answer.
+    ~Awaiter() { queue.waiting_.erase(id); }
+  };
+  struct Waiting {
+    std::coroutine_handle<> waiter;
+    Awaiter* awaiter;
+  };
+
+  EffectId next_id_ = 1;
+  std::vector<PendingEffect> pending_;
+  std::map<EffectId, Waiting> waiting_;
+};
+
+}  // namespace nearfield

@@ -1,0 +1,95 @@
+#include "core/base/json.h"
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+namespace nearfield {
+
+namespace {
+
+// Watches a parse and stops it at the first bound that is passed.
+class Checker : public nlohmann::json_sax<Json> {
+ public:
+  Checker(std::string_view what, const JsonLimits& limits) : what_(what), limits_(limits) {}
+
+  bool null() override { return value(); }
+  bool boolean(bool) override { return value(); }
+  bool number_integer(number_integer_t) override { return value(); }
+  bool number_unsigned(number_unsigned_t) override { return value(); }
+  bool number_float(number_float_t, const string_t&) override { return value(); }
+  bool string(string_t&) override { return value(); }
+  bool binary(binary_t&) override { return value(); }
+  bool start_object(size_t) override {
+    keys_.emplace_back();
+    return open();
+  }
+  bool end_object() override {
+    keys_.pop_back();
+    --depth_;
+    return true;
+  }
+  bool start_array(size_t) override { return open(); }
+  bool end_array() override {
+    --depth_;
+    return true;
+  }
+  bool key(string_t& key) override {
+    if (!keys_.back().insert(key).second) {
+      return stop(Code::kFormatError, "the key " + shown(key) + " stands twice in one object", shown(key));
+    }
+    return value();
+  }
+  bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception& error) override {
+    // nlohmann's own text names an exception number first; what follows the last colon is the useful part.
+    std::string reason = error.what();
+    if (const size_t at = reason.find("syntax error"); at != std::string::npos) reason.erase(0, at);
+    return stop(Code::kFormatError, "not JSON at byte " + std::to_string(position) + ": " + reason, "");
+  }
+
+  Status status;
+
+ private:
+  bool stop(Code code, const std::string& message, std::string value) {
+    status = Error{code, std::string(what_) + ": " + message, std::move(value)};
+    return false;
+  }
+  bool value() {
+    if (++values_ <= limits_.max_values) return true;
+    return stop(Code::kLimitExceeded, "more than " + std::to_string(limits_.max_values) + " values", "");
+  }
+  bool open() {
+    if (++depth_ <= limits_.max_depth) return value();
+    return stop(Code::kLimitExceeded, "nested deeper than " + std::to_string(limits_.max_depth) + " levels", "");
+  }
+
+  std::string_view what_;
+  const JsonLimits& limits_;
+  size_t values_ = 0;
+  size_t depth_ = 0;
+  std::vector<std::unordered_set<std::string>> keys_;
+};
+
+}  // namespace
+
+Status check_json(std::string_view text, std::string_view what, const JsonLimits& limits) {
+  if (text.size() > limits.max_bytes) {
+    return Error{Code::kLimitExceeded,
+                 std::string(what) + ": " + std::to_string(text.size()) + " bytes; at most " +
+                     std::to_string(limits.max_bytes) + " are allowed",
+                 shown(static_cast<int64_t>(text.size()))};
+  }
+  Checker checker(what, limits);
+  Json::sax_parse(text.begin(), text.end(), &checker);
+  return std::move(checker.status);
+}
+
+Result<Json> parse_json(std::string_view text, std::string_view what, const JsonLimits& limits) {
+  RETURN_IF_ERROR(check_json(text, what, limits));
+  return Json::parse(text.begin(), text.end());
+}
+
+std::string write_json(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+}  // namespace nearfield

@@ -1,0 +1,57 @@
+#include "core/base/status.h"
+
+#include <cmath>
+#include <cstdio>
+
+namespace nearfield {
+
+namespace {
+
+constexpr size_t kShownBytes = 200;
+
+constexpr std::string_view kNames[] = {
+    "Ok",
+#define NEARFIELD_CODE(name, retryable, meaning) #name,
+#include "core/base/status.def"
+#undef NEARFIELD_CODE
+};
+
+}  // namespace
+
+std::string_view code_name(Code code) { return kNames[static_cast<size_t>(code)]; }
+
+std::string shown(std::string_view text) {
+  std::string out = "\"";
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    // A cut falls on a character boundary; bytes that are not UTF-8 become U+FFFD at the JavaScript side.
+    if (i >= kShownBytes && (byte & 0xC0) != 0x80) {
+      out += "\\u2026";
+      break;
+    }
+    if (byte == '"' || byte == '\\') {
+      out += '\\';
+      out += static_cast<char>(byte);
+    } else if (byte < 0x20 || byte == 0x7F) {
+      char escape[8];
+      std::snprintf(escape, sizeof escape, "\\u%04x", byte);
+      out += escape;
+    } else {
+      out += static_cast<char>(byte);
+    }
+  }
+  return out + '"';
+}
+
+std::string shown(double number) {
+  // JSON has no spelling for these three; a string names them.
+  if (std::isnan(number)) return "\"NaN\"";
+  if (std::isinf(number)) return number > 0 ? "\"Infinity\"" : "\"-Infinity\"";
+  char text[32];
+  std::snprintf(text, sizeof text, "%.9g", number);
+  return text;
+}
+
+std::string shown(int64_t number) { return std::to_string(number); }
+
+}  // namespace nearfield

@@ -1,0 +1,125 @@
+// Status and Result: the one channel for errors.
+//
+// A function that can fail returns Result<T> (a value or an Error) or Status (nothing or an Error). Errors carry a code
+// from status.def, a message for people and, where one input is to blame, that input as JSON text.
+#pragma once
+
+#include <cassert>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+namespace nearfield {
+
+enum class Code : uint8_t {
+  kOk = 0,
+#define NEARFIELD_CODE(name, retryable, meaning) k##name,
+#include "core/base/status.def"
+#undef NEARFIELD_CODE
+};
+
+// The name JavaScript sees; "Ok" for kOk.
+std::string_view code_name(Code code);
+
+struct Error {
+  Code code = Code::kInternal;
+  std::string message;
+  // The offending value as JSON text (a string is quoted, a number is not); empty where there is none to show.
+  std::string value;
+};
+
+class [[nodiscard]] Status {
+ public:
+  Status() = default;
+  Status(Error error) : error_(std::move(error)) { assert(error_->code != Code::kOk); }
+
+  bool ok() const { return !error_.has_value(); }
+  // REQUIRES: !ok().
+  const Error& error() const& {
+    assert(!ok());
+    return *error_;
+  }
+  Error&& error() && {
+    assert(!ok());
+    return std::move(*error_);
+  }
+  Code code() const { return ok() ? Code::kOk : error_->code; }
+
+ private:
+  std::optional<Error> error_;
+};
+
+template <typename T>
+class [[nodiscard]] Result {
+ public:
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) { assert(code() != Code::kOk); }
+
+  bool ok() const { return state_.index() == 0; }
+  Code code() const { return ok() ? Code::kOk : std::get<1>(state_).code; }
+
+  // REQUIRES: ok().
+  T& value() & {
+    assert(ok());
+    return *std::get_if<0>(&state_);
+  }
+  const T& value() const& {
+    assert(ok());
+    return *std::get_if<0>(&state_);
+  }
+  T&& value() && {
+    assert(ok());
+    return std::move(*std::get_if<0>(&state_));
+  }
+  // REQUIRES: !ok().
+  const Error& error() const& {
+    assert(!ok());
+    return *std::get_if<1>(&state_);
+  }
+  Error&& error() && {
+    assert(!ok());
+    return std::move(*std::get_if<1>(&state_));
+  }
+
+  T& operator*() & { return value(); }
+  const T& operator*() const& { return value(); }
+  T&& operator*() && { return std::move(*this).value(); }
+  T* operator->() { return &value(); }
+  const T* operator->() const { return &value(); }
+
+ private:
+  std::variant<T, Error> state_;
+};
+
+// JSON text of a value for Error::value: quoted and escaped, cut at about 200 bytes.
+std::string shown(std::string_view text);
+std::string shown(double number);
+std::string shown(int64_t number);
+
+}  // namespace nearfield
+
+#define NEARFIELD_CONCAT_INNER(a, b) a##b
+#define NEARFIELD_CONCAT(a, b) NEARFIELD_CONCAT_INNER(a, b)
+
+// Leaves the enclosing function with the error, if there is one. The CO_ forms are for coroutines.
+#define RETURN_IF_ERROR(expression)                                                                         \
+  do {                                                                                                      \
+    if (auto nearfield_outcome = (expression); !nearfield_outcome.ok()) return std::move(nearfield_outcome).error(); \
+  } while (false)
+#define CO_RETURN_IF_ERROR(expression)                                                                         \
+  do {                                                                                                         \
+    if (auto nearfield_outcome = (expression); !nearfield_outcome.ok()) co_return std::move(nearfield_outcome).error(); \
+  } while (false)
+
+// ASSIGN_OR_RETURN(auto rows, read_rows(bytes)); the expression is evaluated once.
+#define ASSIGN_OR_RETURN(target, expression) \
+  ASSIGN_OR_RETURN_NAMED(NEARFIELD_CONCAT(nearfield_result_, __LINE__), return, target, expression)
+#define CO_ASSIGN_OR_RETURN(target, expression) \
+  ASSIGN_OR_RETURN_NAMED(NEARFIELD_CONCAT(nearfield_result_, __LINE__), co_return, target, expression)
+#define ASSIGN_OR_RETURN_NAMED(result, leave, target, expression) \
+  auto result = (expression);                                     \
+  if (!result.ok()) leave std::move(result).error();              \
+  target = std::move(result).value()

@@ -1,0 +1,154 @@
+// Collection: points with string ids, vectors, text and payloads, searchable by any mix of them.
+//
+// In memory and without effects: storage decides when a change is durable and then applies it here. Rows are appended;
+// an upsert of a known id and a delete leave a tombstone behind, and compact() drops the dead rows.
+//
+// Const methods do not change anything a caller can see. Not thread-safe.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/base/json.h"
+#include "core/base/row_set.h"
+#include "core/base/section.h"
+#include "core/base/status.h"
+#include "core/collection/request.h"
+#include "core/collection/schema.h"
+#include "core/filter/filter.h"
+#include "core/index/hnsw.h"
+#include "core/index/vector_table.h"
+#include "core/text/bm25.h"
+
+namespace nearfield {
+
+// Bounds on one point and one batch; beyond them kLimitExceeded.
+inline constexpr size_t kMaxIdBytes = 1024;
+inline constexpr size_t kMaxTextBytes = 16 << 20;
+inline constexpr size_t kMaxPayloadBytes = 1 << 20;
+inline constexpr size_t kMaxBatchPoints = 1 << 20;
+
+struct Point {
+  std::string id;             // 1..kMaxIdBytes bytes of UTF-8 without NUL
+  std::vector<float> vector;  // schema.dimension finite components; empty: this point has no vector
+  std::string text;           // UTF-8
+  std::string payload;        // a JSON object as text; empty: none
+};
+
+// Deletes first, then upserts. An id stands at most once among the upserts.
+struct Batch {
+  std::vector<std::string> deletes;
+  std::vector<Point> upserts;
+
+  bool empty() const { return deletes.empty() && upserts.empty(); }
+};
+
+// One row as search, get and scroll hand it out. Views stay valid until the collection changes.
+struct RowView {
+  std::string_view id;
+  std::string_view text;
+  std::string_view payload;       // JSON text of an object; empty: none
+  std::span<const float> vector;  // empty: none
+};
+
+// What one leg of a search thought of a hit.
+struct LegScore {
+  double score = 0;
+  size_t rank = 0;  // from 1
+};
+
+struct Hit {
+  RowView row;
+  double score = 0;
+  std::optional<LegScore> dense;
+  std::optional<LegScore> text;
+};
+
+// How a search was carried out, for `explain`.
+struct Plan {
+  std::string strategy;          // "flat", "hnsw", "text", "hybrid(flat, text)", ...
+  std::string reason;            // why the planner chose it
+  size_t rows_allowed = 0;       // live rows that pass the filter
+  size_t rows_scored = 0;        // rows whose vector or postings were scored
+};
+
+struct SearchResult {
+  std::vector<Hit> hits;         // by score, greatest first, then by id
+  Plan plan;
+};
+
+struct CollectionInfo {
+  size_t count = 0;
+  size_t tombstones = 0;
+  IndexKind kind = IndexKind::kFlat;
+  std::string reason;            // why the index is of this kind
+  size_t index_bytes = 0;        // graph and postings
+  size_t vector_bytes = 0;
+  size_t payload_bytes = 0;      // ids, texts and payloads
+};
+
+class Collection {
+ public:
+  Collection(std::string name, Schema schema);
+  ~Collection();
+  Collection(Collection&&) noexcept;
+
+  const std::string& name() const;
+  const Schema& schema() const;
+  size_t count() const;  // live points
+
+  // Everything that can be wrong with a batch, and no change. Fails with the code and the first offending value:
+  // kDimensionMismatch "Vector dimension mismatch: expected 384, got 383", kInvalidArgument for non-finite components,
+  // empty or repeated ids, kFormatError for a payload that is not a JSON object, kLimitExceeded beyond the bounds above.
+  Status check(const Batch& batch) const;
+  // REQUIRES: check(batch).ok(). Returns how many of `deletes` existed.
+  size_t apply(Batch batch);
+  void clear();
+
+  bool contains(std::string_view id) const;
+  std::optional<RowView> find(std::string_view id) const;
+  // Live rows that pass the filter (null: all), in row order.
+  RowSet matching(const Filter* filter) const;
+  size_t count_matching(const Filter* filter) const;
+  RowView row(RowId row) const;
+
+  // Up to `limit` points that pass `filter`, by ascending id (bytes), that come after `after` (empty: from the start).
+  std::vector<RowView> scroll(const Filter* filter, std::string_view after, size_t limit) const;
+
+  // Fails with kDimensionMismatch or kInvalidArgument (non-finite component; text search where the schema has none).
+  // The index kinds that approximate are used only where the request allows (request.exact is false).
+  Result<SearchResult> search(const SearchRequest& request) const;
+
+  // Byte ranges [begin, end) of `text` that a query's words match, ascending; empty without a text index.
+  std::vector<std::pair<uint32_t, uint32_t>> highlights(std::string_view query, std::string_view text) const;
+
+  CollectionInfo info() const;
+
+  // Rows that were never dropped, in order, dead or alive: storage writes what came after a given row.
+  size_t row_count() const;
+  bool is_live(RowId row) const;
+  // True when more than half of the rows (and more than a thousand) are dead.
+  bool wants_compaction() const;
+  // Drops dead rows and renumbers the rest in order. Invalidates views and row numbers.
+  void compact();
+
+  // Derived state: the graph and the postings, for the rows as they are now. `attach_derived` takes sections written
+  // for exactly these rows and answers whether it could use them; if not, nothing has changed.
+  Sections derived() const;
+  bool attach_derived(const Sections& sections);
+  // While true, apply() does not maintain derived state; attach_derived or rebuild_derived must follow. For recovery.
+  void defer_derived(bool defer);
+  void rebuild_derived();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace nearfield

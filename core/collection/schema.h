@@ -1,0 +1,48 @@
+// Schema: what a collection is, fixed when it is created.
+//
+// JSON form (options of db.collection, also how a schema is stored):
+//   { "dimension": 384, "metric": "cosine",
+//     "index": { "kind": "auto" | "flat" | "hnsw", "m": 16, "efConstruct": 200 },
+//     "text": { "fields": ["text"], "stemming": true } }
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/json.h"
+#include "core/index/hnsw.h"
+#include "core/index/kinds.h"
+#include "core/metric/metric.h"
+
+namespace nearfield {
+
+struct TextSchema {
+  // What BM25 indexes, joined by newlines: "text" is the point's text, any other name a (dotted) payload field whose
+  // strings, or array of strings, are taken.
+  std::vector<std::string> fields = {"text"};
+  bool stemming = true;  // English (Snowball) on words; identifiers are kept whole as well
+  bool operator==(const TextSchema&) const = default;
+};
+
+struct Schema {
+  size_t dimension = 0;              // 1..65,536; 0: no vectors, only text and payload
+  Metric metric = Metric::kCosine;
+  std::optional<IndexKind> kind;     // nullopt: `auto`, the planner decides by size
+  HnswOptions hnsw;
+  std::optional<TextSchema> text;    // nullopt: no full-text search
+
+  bool operator==(const Schema&) const = default;
+};
+
+// Collection names are 1 to 100 bytes of [A-Za-z0-9_-] (they stand in file contents and messages, not in paths).
+Status check_collection_name(std::string_view name);
+
+// Fails with kConfigError, naming the option, on unknown keys and wrong types; kInvalidArgument on values out of range.
+Result<Schema> parse_schema(const Json& json);
+Json schema_json(const Schema& schema);
+
+// A sentence naming each difference, or empty where the two are equal. `auto` agrees with any kind.
+std::string schema_difference(const Schema& stored, const Schema& wanted);
+
+}  // namespace nearfield

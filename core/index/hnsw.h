@@ -1,0 +1,54 @@
+// HNSW: approximate search over a navigable small-world graph (Malkov and Yashunin, 2016), built by hnswlib.
+//
+// The graph holds row numbers; vectors stay in the VectorTable. Building is deterministic for a seed and an order of
+// rows. Search is our own loop over hnswlib's links: it skips rows that are not allowed without leaving the graph,
+// and returns scores computed by exact_score.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/base/row_set.h"
+#include "core/base/section.h"
+#include "core/base/status.h"
+#include "core/index/vector_table.h"
+#include "core/metric/metric.h"
+
+namespace nearfield {
+
+struct HnswOptions {
+  size_t m = 16;              // links a node, 2..100; twice as many on the lowest layer
+  size_t ef_construct = 200;  // breadth while building, 1..2,000; raised to m
+  uint64_t seed = 100;
+  bool operator==(const HnswOptions&) const = default;
+};
+
+class Hnsw {
+ public:
+  // Keeps a reference to `table`.
+  Hnsw(const VectorTable& table, Metric metric, HnswOptions options);
+  ~Hnsw();
+
+  // REQUIRES: rows are added once each; row < table.count().
+  void add(RowId row);
+  size_t count() const;
+
+  // About the best `limit` rows of `allowed`, by falling score, then by row. `scored` (may be null) receives how many
+  // vectors were compared. REQUIRES: ef >= 1.
+  std::vector<Scored> search(std::span<const float> query, const RowSet& allowed, size_t limit, size_t ef,
+                             size_t* scored) const;
+
+  size_t memory_bytes() const;
+
+  // State as sections named "hnsw.*". Reading checks every level, degree and neighbour before use: kFormatError.
+  Sections sections() const;
+  static Result<std::unique_ptr<Hnsw>> from_sections(const Sections& sections, const VectorTable& table, Metric metric,
+                                                     HnswOptions options);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace nearfield

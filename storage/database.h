@@ -1,0 +1,78 @@
+// Database: collections that survive the process.
+//
+// Every method that touches storage is a Task over effects (core/base/effect.h); the host performs them on a volume. A
+// write is first checked, then made durable, then applied: what a search sees is always durable (or, for relaxed
+// writes, handed to the host), and a write that fails changes nothing. Writes are carried out one after another in the
+// order they were started; searches never wait.
+//
+// The files are described in storage/FORMAT.md.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/async_lock.h"
+#include "core/base/effect.h"
+#include "core/base/task.h"
+#include "core/collection/collection.h"
+
+namespace nearfield {
+
+struct OpenOptions {
+  bool read_only = false;      // takes no lock and refuses writes with kReadOnly
+};
+
+// What opening found and did.
+struct RecoveryReport {
+  uint64_t generation = 0;             // of the manifest that was used; 0: a new database
+  uint64_t generations_skipped = 0;    // newer manifests that did not check out
+  uint64_t log_batches = 0;            // replayed
+  uint64_t log_bytes_discarded = 0;    // after the last sound record
+  std::vector<std::string> rebuilt;    // collections whose derived state was built again from rows
+};
+
+struct CollectionBatch {
+  std::string collection;      // must exist
+  Batch batch;
+};
+
+class Database {
+ public:
+  // Fails with kDatabaseLocked, kStorageCorrupt (no sound generation, though files are there), kVersionError, or what
+  // the volume answered. An empty volume is a new database; nothing is written until the first write.
+  static Task<Result<std::unique_ptr<Database>>> open(EffectQueue& effects, OpenOptions options);
+  ~Database();
+
+  // The collection of that name, created if it is not there. Fails with kSchemaMismatch, naming each difference, when
+  // it exists with another schema; kReadOnly when it would have to be created in a read-only database.
+  // The pointer stays valid until drop_collection or the database's end.
+  Task<Result<Collection*>> collection(std::string name, Schema schema);
+  const Collection* find(std::string_view name) const;
+  std::vector<std::string> collection_names() const;
+  // Answers whether it existed.
+  Task<Result<bool>> drop_collection(std::string name);
+
+  // All batches become durable together, or none does. Answers how many of the deletes existed, in all.
+  // A write of more than about a megabyte goes straight into a segment instead of the log.
+  Task<Result<size_t>> write(std::vector<CollectionBatch> batches, Durability durability);
+  // Removes every point. Answers how many there were.
+  Task<Result<size_t>> clear(std::string collection);
+
+  // Moves what the log holds, and the derived state, into files and starts a new log. A no-op when nothing changed
+  // since the last one. Happens by itself when the log passes 8 MiB.
+  Task<Status> checkpoint();
+  // A checkpoint, then the lock is given back; later calls fail with kClosed. A second close is a no-op.
+  Task<Status> close();
+
+  uint64_t generation() const;
+  const RecoveryReport& recovery() const;
+
+ private:
+  Database(EffectQueue& effects, OpenOptions options);
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace nearfield
