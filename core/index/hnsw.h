@@ -26,22 +26,27 @@ struct HnswOptions {
 
 class Hnsw {
  public:
-  // Keeps a reference to `table`.
+  // Keeps a reference to `table`. REQUIRES: options in the ranges above.
   Hnsw(const VectorTable& table, Metric metric, HnswOptions options);
   ~Hnsw();
 
-  // REQUIRES: rows are added once each; row < table.count().
+  // REQUIRES: rows are added once each; row < table.count(). May throw std::bad_alloc, after which this index can only
+  // be destroyed.
   void add(RowId row);
   size_t count() const;
 
-  // About the best `limit` rows of `allowed`, by falling score, then by row. `scored` (may be null) receives how many
-  // vectors were compared. REQUIRES: ef >= 1.
+  // About the best `limit` rows of `allowed`, and further rows it met that share the last one's score, by falling
+  // score, then by row. Never fewer than min(limit, allowed rows in the graph): where few rows are allowed, or the walk
+  // finds too few, they are scanned, and the answer is exact. `scored` (may be null) receives how many vectors were
+  // compared. One search at a time: scratch memory is kept between searches. REQUIRES: query.size() == dim, all finite;
+  // allowed.size() == table.count(); ef >= 1.
   std::vector<Scored> search(std::span<const float> query, const RowSet& allowed, size_t limit, size_t ef,
                              size_t* scored) const;
 
   size_t memory_bytes() const;
 
-  // State as sections named "hnsw.*". Reading checks every level, degree and neighbour before use: kFormatError.
+  // State as sections named "hnsw.*". Reading checks every level, degree and neighbour before use: kFormatError. An
+  // index that was read answers and grows like the one that was written, given the same options.
   Sections sections() const;
   static Result<std::unique_ptr<Hnsw>> from_sections(const Sections& sections, const VectorTable& table, Metric metric,
                                                      HnswOptions options);

@@ -4,6 +4,8 @@
 #include <bit>
 #include <new>
 
+#include "core/metric/kernels.h"
+
 namespace nearfield {
 
 namespace {
@@ -26,11 +28,13 @@ RowId VectorTable::append(std::span<const float> row) {
   assert(row.size() == dim_);
   if (count_ == blocks_.size() * block_rows()) {
     std::unique_ptr<float[], Free> block(
-        static_cast<float*>(::operator new[](block_rows() * dim_ * sizeof(float), kAlignment)));
+        static_cast<float*>(::operator new[](block_rows() * (dim_ + 1) * sizeof(float), kAlignment)));
     blocks_.push_back(std::move(block));
   }
-  float* target = blocks_.back().get() + (count_ & (block_rows() - 1)) * dim_;
-  std::copy(row.begin(), row.end(), target);
+  const size_t position = count_ & (block_rows() - 1);
+  float* block = blocks_.back().get();
+  std::copy(row.begin(), row.end(), block + position * dim_);
+  block[block_rows() * dim_ + position] = narrowed(vector_norm(row));
   return static_cast<RowId>(count_++);
 }
 

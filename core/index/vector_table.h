@@ -1,7 +1,8 @@
 // VectorTable: the vectors of a collection, append-only, in blocks that never move.
 //
 // Growing does not copy what is there, so memory peaks at the data plus one block, and a row's address stays valid for
-// the table's life. Rows are `dim` floats, row-major inside a block, blocks aligned to 16 bytes.
+// the table's life. Rows are `dim` floats, row-major inside a block, blocks aligned to 16 bytes. The length of each row
+// is computed once, when it is appended: cosine and the error bound of dot products ask for it on every query.
 #pragma once
 
 #include <cassert>
@@ -33,10 +34,16 @@ class VectorTable {
     assert(row < count_);
     return {blocks_[row >> block_shift_].get() + (row & (block_rows() - 1)) * dim_, dim_};
   }
+  // |row|, rounded from double precision: 0 only for a row of zeros, infinite where a float cannot hold it.
+  // REQUIRES: row < count().
+  float norm(RowId row) const {
+    assert(row < count_);
+    return blocks_[row >> block_shift_].get()[block_rows() * dim_ + (row & (block_rows() - 1))];
+  }
   // The filled part of a block. REQUIRES: block < block_count().
   MatrixView block(size_t block) const;
 
-  size_t memory_bytes() const { return blocks_.size() * block_rows() * dim_ * sizeof(float); }
+  size_t memory_bytes() const { return blocks_.size() * block_rows() * (dim_ + 1) * sizeof(float); }
 
  private:
   struct Free {
@@ -46,6 +53,7 @@ class VectorTable {
   size_t dim_;
   size_t block_shift_;
   size_t count_ = 0;
+  // A block is its rows, then their norms.
   std::vector<std::unique_ptr<float[], Free>> blocks_;
 };
 

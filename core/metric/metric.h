@@ -29,4 +29,7 @@ Result<Metric> parse_metric(std::string_view name);
 // REQUIRES: equal lengths.
 double exact_score(Metric metric, std::span<const float> query, std::span<const float> row);
 
+// |vector|, in double precision. Zero only for the zero vector: squares of the smallest floats are still doubles.
+double vector_norm(std::span<const float> vector);
+
 }  // namespace nearfield

@@ -1,0 +1,14 @@
+#include "core/index/planner.h"
+
+namespace nearfield {
+
+Choice plan_index(std::optional<IndexKind> wanted, size_t rows, size_t dim) {
+  if (wanted) return {*wanted, "the collection's schema asks for it"};
+  // Divided, not multiplied: the product may not fit.
+  const bool few = dim == 0 || rows < (kGraphComponents + dim - 1) / dim;
+  const std::string size = std::to_string(rows) + " rows of " + std::to_string(dim) + " components";
+  if (few) return {IndexKind::kFlat, size + " are few enough to scan on every query, and a scan is exact"};
+  return {IndexKind::kHnsw, size + " are too many to scan on every query"};
+}
+
+}  // namespace nearfield
