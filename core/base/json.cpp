@@ -92,4 +92,11 @@ Result<Json> parse_json(std::string_view text, std::string_view what, const Json
 
 std::string write_json(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
+std::string shown_json(const Json& json) {
+  constexpr size_t kShownBytes = 200;
+  if (json.is_string()) return shown(json.get_ref<const std::string&>());
+  std::string text = write_json(json);
+  return text.size() <= kShownBytes ? text : shown(text);
+}
+
 }  // namespace nearfield

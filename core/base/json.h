@@ -30,4 +30,7 @@ Status check_json(std::string_view text, std::string_view what, const JsonLimits
 // Compact text. Strings that are not UTF-8 are written with U+FFFD in place of bad bytes, so this never throws.
 std::string write_json(const Json& json);
 
+// A value for Error::value: its text, or a string of the text's start where that is longer than about 200 bytes.
+std::string shown_json(const Json& json);
+
 }  // namespace nearfield

@@ -49,7 +49,8 @@ struct Batch {
   bool empty() const { return deletes.empty() && upserts.empty(); }
 };
 
-// One row as search, get and scroll hand it out. Views stay valid until the collection changes.
+// One row as search, get and scroll hand it out: all of it, whatever the request's include says, which is for whoever
+// copies it out. Views stay valid until the collection changes.
 struct RowView {
   std::string_view id;
   std::string_view text;
@@ -72,14 +73,14 @@ struct Hit {
 
 // How a search was carried out, for `explain`.
 struct Plan {
-  std::string strategy;          // "flat", "hnsw", "text", "hybrid(flat, text)", ...
-  std::string reason;            // why the planner chose it
-  size_t rows_allowed = 0;       // live rows that pass the filter
-  size_t rows_scored = 0;        // rows whose vector or postings were scored
+  std::string strategy;     // "flat", "hnsw", "text", "hybrid(flat, text)", ...
+  std::string reason;       // why the planner chose it
+  size_t rows_allowed = 0;  // live rows that pass the filter
+  size_t rows_scored = 0;   // rows whose vector or postings were scored
 };
 
 struct SearchResult {
-  std::vector<Hit> hits;         // by score, greatest first, then by id
+  std::vector<Hit> hits;  // by score, greatest first, then by id
   Plan plan;
 };
 
@@ -87,10 +88,10 @@ struct CollectionInfo {
   size_t count = 0;
   size_t tombstones = 0;
   IndexKind kind = IndexKind::kFlat;
-  std::string reason;            // why the index is of this kind
-  size_t index_bytes = 0;        // graph and postings
+  std::string reason;      // why the index is of this kind
+  size_t index_bytes = 0;  // graph and postings
   size_t vector_bytes = 0;
-  size_t payload_bytes = 0;      // ids, texts and payloads
+  size_t payload_bytes = 0;  // ids, texts and payloads
 };
 
 class Collection {
@@ -105,9 +106,11 @@ class Collection {
 
   // Everything that can be wrong with a batch, and no change. Fails with the code and the first offending value:
   // kDimensionMismatch "Vector dimension mismatch: expected 384, got 383", kInvalidArgument for non-finite components,
-  // empty or repeated ids, kFormatError for a payload that is not a JSON object, kLimitExceeded beyond the bounds above.
+  // empty or repeated ids and strings that are not UTF-8, kFormatError for a payload that is not a JSON object,
+  // kLimitExceeded beyond the bounds above. An id to delete is checked as an id, but may repeat or be unknown.
   Status check(const Batch& batch) const;
-  // REQUIRES: check(batch).ok(). Returns how many of `deletes` existed.
+  // REQUIRES: check(batch).ok(). Returns how many of `deletes` existed. May throw std::bad_alloc, and the collection is
+  // then good for nothing but its destructor.
   size_t apply(Batch batch);
   void clear();
 
@@ -122,7 +125,9 @@ class Collection {
   std::vector<RowView> scroll(const Filter* filter, std::string_view after, size_t limit) const;
 
   // Fails with kDimensionMismatch or kInvalidArgument (non-finite component; text search where the schema has none).
-  // The index kinds that approximate are used only where the request allows (request.exact is false).
+  // The index kinds that approximate are used only where the request allows (request.exact is false), and not where a
+  // filter leaves so few rows that a scan is cheaper, or the graph reached too few. In a hybrid search each leg hands
+  // its best max(100, offset + k) to the fusion.
   Result<SearchResult> search(const SearchRequest& request) const;
 
   // Byte ranges [begin, end) of `text` that a query's words match, ascending; empty without a text index.
@@ -142,7 +147,8 @@ class Collection {
   // for exactly these rows and answers whether it could use them; if not, nothing has changed.
   Sections derived() const;
   bool attach_derived(const Sections& sections);
-  // While true, apply() does not maintain derived state; attach_derived or rebuild_derived must follow. For recovery.
+  // While true, apply() does not maintain derived state; attach_derived or rebuild_derived must follow, before or after
+  // the flag is taken back, and before derived() and any search for text. For recovery.
   void defer_derived(bool defer);
   void rebuild_derived();
 

@@ -19,36 +19,36 @@
 
 namespace nearfield {
 
-inline constexpr size_t kMaxK = 10'000;           // k and offset + k are cut to this
+inline constexpr size_t kMaxK = 10'000;  // k and offset + k are cut to this
 inline constexpr size_t kMaxQueryTextBytes = 1 << 20;
 
 enum class SearchMode : uint8_t { kAuto, kDense, kText, kHybrid };
 
 // Reciprocal rank fusion (Cormack, Clarke, Buettcher, SIGIR 2009): sum of weight / (k + rank) over the legs.
 struct ReciprocalRank {
-  double k = 60;             // > 0
-  double dense_weight = 1;   // >= 0
-  double text_weight = 1;    // >= 0
+  double k = 60;            // > 0
+  double dense_weight = 1;  // >= 0
+  double text_weight = 1;   // >= 0
 };
 // alpha * dense + (1 - alpha) * text, each leg scaled to 0..1 over its best candidates (Bruch, Gai, Ingber, TOIS 2023).
 struct Convex {
-  double alpha = 0.35;       // 0 (text only) .. 1 (dense only)
+  double alpha = 0.35;  // 0 (text only) .. 1 (dense only)
 };
 using Fusion = std::variant<ReciprocalRank, Convex>;
 
 struct SearchRequest {
-  std::span<const float> vector;   // empty: none
-  std::string text;                // empty: none
+  std::span<const float> vector;        // empty: none
+  std::string text;                     // empty: none
   SearchMode mode = SearchMode::kAuto;  // auto: every leg there is a query for
-  size_t k = 10;                   // 1..; more than kMaxK is cut, 0 and negatives are refused
+  size_t k = 10;                        // 1..; more than kMaxK is cut, 0 and negatives are refused
   size_t offset = 0;
   std::optional<Filter> filter;
   std::optional<double> min_score;
   bool include_payload = true;
   bool include_text = true;
   bool include_vector = false;
-  bool exact = false;              // never approximate
-  size_t ef = 128;                 // breadth of a graph search, 1..10,000; raised to k
+  bool exact = false;  // never approximate
+  size_t ef = 128;     // breadth of a graph search, 1..10,000; raised to k
   Fusion fusion = ReciprocalRank{};
   bool explain = false;
 };

@@ -4,6 +4,8 @@
 //   { "dimension": 384, "metric": "cosine",
 //     "index": { "kind": "auto" | "flat" | "hnsw", "m": 16, "efConstruct": 200 },
 //     "text": { "fields": ["text"], "stemming": true } }
+// "index" may also be the kind's name alone. m and efConstruct are refused for the kind flat, which has no use for
+// them.
 #pragma once
 
 #include <optional>
@@ -26,11 +28,11 @@ struct TextSchema {
 };
 
 struct Schema {
-  size_t dimension = 0;              // 1..65,536; 0: no vectors, only text and payload
+  size_t dimension = 0;  // 1..65,536; 0: no vectors, only text and payload
   Metric metric = Metric::kCosine;
-  std::optional<IndexKind> kind;     // nullopt: `auto`, the planner decides by size
+  std::optional<IndexKind> kind;  // nullopt: `auto`, the planner decides by size
   HnswOptions hnsw;
-  std::optional<TextSchema> text;    // nullopt: no full-text search
+  std::optional<TextSchema> text;  // nullopt: no full-text search
 
   bool operator==(const Schema&) const = default;
 };

@@ -4,10 +4,16 @@
 //   { field: { $eq $ne $gt $gte $lt $lte $in $nin $contains $exists: ... } }    all of them
 //   { $and: [...] }, { $or: [...] }, { $not: {...} }
 //
-// Fields are dotted paths into the payload ("author.name"); a path goes into each element of an array on its way. Arrays
-// match if any element does. $ne, $nin and $not also match points where the field is missing. Numbers compare as
-// numbers, strings by bytes, other types never match a range. $contains: an array holds the value, or a string the
-// substring. operators.def is the list.
+// Several fields side by side must all match; {} matches everything. operators.def is the list of operators.
+//
+// Fields are dotted paths into the payload ("author.name"); a path goes into each element of an array on its way, and
+// a key that holds a dot itself cannot be named. Arrays match if any element does, however deep they nest. $ne, $nin
+// and $not are the plain negation of $eq, $in and the filter, so they also match points where the field is missing.
+//
+// Values are equal when they are the same JSON: numbers compare as numbers and exactly (1 is 1.0, 2^53 + 1 is not
+// 2^53), strings by bytes, arrays and objects as a whole; null equals only null, not a missing field; true is not 1.
+// Ranges match numbers with numbers and strings with strings, nothing else. $contains: an array holds the value, or a
+// string the substring (a string inside an array is compared as a whole).
 #pragma once
 
 #include <memory>

@@ -1,0 +1,278 @@
+#include "core/collection/collection.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <unordered_set>
+
+#include "core/base/utf8.h"
+#include "core/collection/state.h"
+
+namespace nearfield {
+
+namespace {
+
+constexpr size_t kMaxRows = size_t{1} << 30;  // as many as the postings can number
+constexpr size_t kCompactionDeadRows = 1'000;
+
+Error limit_error(const std::string& what, size_t size, size_t limit) {
+  return {Code::kLimitExceeded,
+          what + " has " + std::to_string(size) + " bytes; at most " + std::to_string(limit) + " are allowed",
+          shown(static_cast<int64_t>(size))};
+}
+
+Status check_id(std::string_view id) {
+  if (id.empty()) return Error{Code::kInvalidArgument, "an id is empty", shown(id)};
+  if (id.size() > kMaxIdBytes) return limit_error("the id " + shown(id), id.size(), kMaxIdBytes);
+  if (!is_utf8(id)) return Error{Code::kInvalidArgument, "an id is not UTF-8", shown(to_utf8(id))};
+  if (id.find('\0') != std::string_view::npos) {
+    return Error{Code::kInvalidArgument, "the id " + shown(id) + " holds a NUL character", shown(id)};
+  }
+  return {};
+}
+
+Status check_payload(const Point& point) {
+  if (point.payload.empty()) return {};
+  const std::string what = "payload of " + shown(point.id);
+  JsonLimits limits;
+  limits.max_bytes = kMaxPayloadBytes;
+  RETURN_IF_ERROR(check_json(point.payload, what, limits));
+  const size_t first = point.payload.find_first_not_of(" \t\r\n");
+  if (point.payload[first] == '{') return {};
+  return Error{Code::kFormatError, what + ": must be a JSON object", shown(point.payload)};
+}
+
+Status check_point(const Point& point, size_t dimension) {
+  RETURN_IF_ERROR(check_id(point.id));
+  if (!point.vector.empty()) RETURN_IF_ERROR(check_vector(point.vector, dimension, "vector of " + shown(point.id)));
+  if (point.text.size() > kMaxTextBytes) {
+    return limit_error("text of " + shown(point.id), point.text.size(), kMaxTextBytes);
+  }
+  if (!is_utf8(point.text)) {
+    return Error{Code::kInvalidArgument, "text of " + shown(point.id) + " is not UTF-8", shown(point.id)};
+  }
+  return check_payload(point);
+}
+
+}  // namespace
+
+Status check_vector(std::span<const float> vector, size_t dimension, std::string_view what) {
+  if (vector.size() != dimension) {
+    return Error{
+        Code::kDimensionMismatch,
+        "Vector dimension mismatch: expected " + std::to_string(dimension) + ", got " + std::to_string(vector.size()),
+        shown(static_cast<int64_t>(vector.size()))};
+  }
+  for (size_t i = 0; i < vector.size(); ++i) {
+    if (std::isfinite(vector[i])) continue;
+    std::string value = shown(static_cast<double>(vector[i]));
+    std::string message = std::string(what) + ": component " + std::to_string(i) + " is not finite: ";
+    message += value;
+    return Error{Code::kInvalidArgument, std::move(message), std::move(value)};
+  }
+  return {};
+}
+
+Collection::State::State(std::string collection_name, Schema collection_schema)
+    : name(std::move(collection_name)), schema(std::move(collection_schema)) {
+  if (schema.dimension > 0) {
+    vectors = std::make_unique<VectorTable>(schema.dimension);
+    no_vector_.resize(schema.dimension);
+  }
+  if (schema.text) analyzer = std::make_unique<Analyzer>(AnalyzerOptions{schema.text->stemming});
+  choose_index();
+}
+
+std::optional<RowId> Collection::State::live_row(std::string_view id) const {
+  const std::optional<RowId> row = rows.find(id);
+  return row && live.contains(*row) ? row : std::nullopt;
+}
+
+RowId Collection::State::append_row(std::string_view id, std::span<const float> vector, std::string_view text,
+                                    std::string_view payload) {
+  if (vectors) vectors->append(vector.empty() ? std::span<const float>(no_vector_) : vector);
+  const RowId row = rows.append(id, text, payload);
+  live.grow(rows.count());
+  live.insert(row);
+  ++live_count;
+  with_vector.grow(rows.count());
+  if (!vector.empty()) {
+    with_vector.insert(row);
+    ++live_vector_count;
+  }
+  return row;
+}
+
+RowView Collection::State::view(RowId row) const {
+  RowView out{rows.id(row), rows.text(row), rows.payload(row), {}};
+  if (with_vector.contains(row)) out.vector = vectors->row(row);
+  return out;
+}
+
+Collection::Collection(std::string name, Schema schema)
+    : state_(std::make_unique<State>(std::move(name), std::move(schema))) {}
+Collection::~Collection() = default;
+Collection::Collection(Collection&&) noexcept = default;
+
+const std::string& Collection::name() const { return state_->name; }
+const Schema& Collection::schema() const { return state_->schema; }
+size_t Collection::count() const { return state_->live_count; }
+
+Status Collection::check(const Batch& batch) const {
+  const size_t points = std::max(batch.deletes.size(), batch.upserts.size());
+  if (points > kMaxBatchPoints) {
+    return Error{
+        Code::kLimitExceeded,
+        "a batch of " + std::to_string(points) + " points; at most " + std::to_string(kMaxBatchPoints) + " are allowed",
+        shown(static_cast<int64_t>(points))};
+  }
+  if (row_count() + batch.upserts.size() > kMaxRows) {
+    return Error{Code::kLimitExceeded, "the collection has no row numbers left; compact it first",
+                 shown(static_cast<int64_t>(row_count()))};
+  }
+  for (const std::string& id : batch.deletes) RETURN_IF_ERROR(check_id(id));
+  std::unordered_set<std::string_view> ids;
+  ids.reserve(batch.upserts.size());
+  for (const Point& point : batch.upserts) {
+    RETURN_IF_ERROR(check_point(point, state_->schema.dimension));
+    if (!ids.insert(point.id).second) {
+      return Error{Code::kInvalidArgument, "the id " + shown(point.id) + " stands twice in one batch", shown(point.id)};
+    }
+  }
+  return {};
+}
+
+size_t Collection::apply(Batch batch) {
+  State& state = *state_;
+  const auto remove = [&](const std::string& id) {
+    const std::optional<RowId> row = state.live_row(id);
+    if (!row) return false;
+    state.derive_removed(*row);
+    state.live.erase(*row);
+    --state.live_count;
+    if (state.with_vector.contains(*row)) --state.live_vector_count;
+    return true;
+  };
+  size_t removed = 0;
+  for (const std::string& id : batch.deletes) removed += remove(id) ? 1 : 0;
+  for (Point& next : batch.upserts) {
+    const Point point = std::move(next);  // its memory goes back before the next one is copied
+    remove(point.id);
+    const RowId row = state.append_row(point.id, point.vector, point.text, point.payload);
+    state.derive_added(row);
+  }
+  state.choose_index();
+  return removed;
+}
+
+void Collection::clear() {
+  auto fresh = std::make_unique<State>(state_->name, state_->schema);
+  fresh->deferred = state_->deferred;
+  state_ = std::move(fresh);
+}
+
+bool Collection::contains(std::string_view id) const { return state_->live_row(id).has_value(); }
+
+std::optional<RowView> Collection::find(std::string_view id) const {
+  const std::optional<RowId> row = state_->live_row(id);
+  if (!row) return std::nullopt;
+  return state_->view(*row);
+}
+
+namespace {
+
+// Asks a filter about rows. Payloads were checked when they came in, so they parse.
+class RowFilter {
+ public:
+  RowFilter(const Filter& filter, const RowStore& rows)
+      : filter_(filter), rows_(rows), matches_without_payload_(filter.matches(Json())) {}
+
+  bool matches(RowId row) const {
+    const std::string_view payload = rows_.payload(row);
+    if (payload.empty()) return matches_without_payload_;
+    return filter_.matches(Json::parse(payload.begin(), payload.end(), nullptr, /*allow_exceptions=*/false));
+  }
+
+ private:
+  const Filter& filter_;
+  const RowStore& rows_;
+  bool matches_without_payload_;
+};
+
+}  // namespace
+
+RowSet Collection::matching(const Filter* filter) const {
+  if (filter == nullptr) return state_->live;
+  RowSet out(row_count());
+  const RowFilter row_filter(*filter, state_->rows);
+  state_->live.for_each([&](RowId row) {
+    if (row_filter.matches(row)) out.insert(row);
+  });
+  return out;
+}
+
+size_t Collection::count_matching(const Filter* filter) const {
+  return filter == nullptr ? count() : matching(filter).count();
+}
+
+RowView Collection::row(RowId row) const {
+  assert(row < row_count());
+  return state_->view(row);
+}
+
+std::vector<RowView> Collection::scroll(const Filter* filter, std::string_view after, size_t limit) const {
+  const RowStore& rows = state_->rows;
+  std::vector<RowId> waiting;
+  state_->live.for_each([&](RowId row) {
+    if (rows.id(row) > after) waiting.push_back(row);
+  });
+  // A heap hands out the ids in order and stops early: one page neither sorts everything nor parses every payload.
+  const auto later = [&](RowId a, RowId b) { return rows.id(a) > rows.id(b); };
+  std::make_heap(waiting.begin(), waiting.end(), later);
+  std::optional<RowFilter> row_filter;
+  if (filter != nullptr) row_filter.emplace(*filter, rows);
+  std::vector<RowView> page;
+  while (page.size() < limit && !waiting.empty()) {
+    std::pop_heap(waiting.begin(), waiting.end(), later);
+    if (!row_filter || row_filter->matches(waiting.back())) page.push_back(state_->view(waiting.back()));
+    waiting.pop_back();
+  }
+  return page;
+}
+
+CollectionInfo Collection::info() const {
+  const State& state = *state_;
+  CollectionInfo info;
+  info.count = state.live_count;
+  info.tombstones = state.rows.count() - state.live_count;
+  info.kind = state.graph ? IndexKind::kHnsw : IndexKind::kFlat;
+  info.reason = state.choice.reason;
+  info.index_bytes = state.postings.memory_bytes() + (state.graph ? state.graph->memory_bytes() : 0);
+  info.vector_bytes = state.vectors ? state.vectors->memory_bytes() : 0;
+  info.payload_bytes = state.rows.memory_bytes();
+  return info;
+}
+
+size_t Collection::row_count() const { return state_->rows.count(); }
+bool Collection::is_live(RowId row) const { return state_->live.contains(row); }
+
+bool Collection::wants_compaction() const {
+  const size_t dead = row_count() - count();
+  return dead > kCompactionDeadRows && dead > row_count() / 2;
+}
+
+void Collection::compact() {
+  const State& old = *state_;
+  if (old.live_count == old.rows.count()) return;
+  auto fresh = std::make_unique<State>(old.name, old.schema);
+  fresh->deferred = old.deferred;
+  old.live.for_each([&](RowId row) {
+    const RowView view = old.view(row);
+    fresh->append_row(view.id, view.vector, view.text, view.payload);
+  });
+  fresh->stale = old.deferred || old.stale;
+  if (!fresh->stale) fresh->rebuild();
+  state_ = std::move(fresh);
+}
+
+}  // namespace nearfield

@@ -1,0 +1,156 @@
+#include "core/collection/schema.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/base/utf8.h"
+#include "core/collection/options.h"
+
+namespace nearfield {
+
+namespace {
+
+constexpr size_t kMaxDimension = 65'536;
+constexpr size_t kMaxNameBytes = 100;
+constexpr size_t kMaxTextFields = 64;
+constexpr size_t kMaxFieldBytes = 1024;
+
+constexpr std::string_view kSchemaKeys[] = {"dimension", "metric", "index", "text"};
+constexpr std::string_view kIndexKeys[] = {"kind", "m", "efConstruct"};
+constexpr std::string_view kTextKeys[] = {"fields", "stemming"};
+
+std::string_view kind_name(const std::optional<IndexKind>& kind) { return kind ? index_kind_name(*kind) : "auto"; }
+
+Status read_kind(const Json& value, std::string_view path, std::string_view key, Schema& schema) {
+  if (!value.is_string()) return option_error(Code::kConfigError, path, key, "the name of an index kind", value);
+  const auto& name = value.get_ref<const std::string&>();
+  if (name == "auto") return {};
+  ASSIGN_OR_RETURN(schema.kind, parse_index_kind(name));
+  return {};
+}
+
+Status read_index(const Json& json, Schema& schema) {
+  // The short form: "index": "flat".
+  if (json.is_string()) return read_kind(json, "schema", "index", schema);
+  RETURN_IF_ERROR(check_keys(json, "schema.index", kIndexKeys));
+  if (const Json* kind = find_option(json, "kind")) RETURN_IF_ERROR(read_kind(*kind, "schema.index", "kind", schema));
+  for (const std::string_view key : {"m", "efConstruct"}) {
+    const Json* value = find_option(json, key);
+    if (value == nullptr) continue;
+    if (schema.kind == IndexKind::kFlat) {
+      return Error{Code::kConfigError, "schema.index." + std::string(key) + " has no meaning for the kind flat",
+                   shown(key)};
+    }
+    const bool is_m = key == "m";
+    ASSIGN_OR_RETURN(const size_t number, read_bounded_size(*value, "schema.index", key, is_m ? 2 : 1,
+                                                            is_m ? 100 : 2'000, Code::kConfigError));
+    (is_m ? schema.hnsw.m : schema.hnsw.ef_construct) = number;
+  }
+  return {};
+}
+
+Result<TextSchema> read_text(const Json& json) {
+  RETURN_IF_ERROR(check_keys(json, "schema.text", kTextKeys));
+  TextSchema text;
+  if (const Json* stemming = find_option(json, "stemming")) {
+    if (!stemming->is_boolean()) {
+      return option_error(Code::kConfigError, "schema.text", "stemming", "true or false", *stemming);
+    }
+    text.stemming = stemming->get<bool>();
+  }
+  if (const Json* fields = find_option(json, "fields")) {
+    if (!fields->is_array()) {
+      return option_error(Code::kConfigError, "schema.text", "fields", "an array of field names", *fields);
+    }
+    if (fields->empty() || fields->size() > kMaxTextFields) {
+      return option_error(Code::kInvalidArgument, "schema.text", "fields",
+                          "1 to " + std::to_string(kMaxTextFields) + " field names", *fields);
+    }
+    text.fields.clear();
+    for (const Json& field : *fields) {
+      if (!field.is_string()) {
+        return option_error(Code::kConfigError, "schema.text", "fields", "an array of field names", field);
+      }
+      const auto& name = field.get_ref<const std::string&>();
+      if (name.empty() || name.size() > kMaxFieldBytes) {
+        return option_error(Code::kInvalidArgument, "schema.text", "fields",
+                            "names of 1 to " + std::to_string(kMaxFieldBytes) + " bytes", field);
+      }
+      if (std::find(text.fields.begin(), text.fields.end(), name) != text.fields.end()) {
+        return option_error(Code::kInvalidArgument, "schema.text", "fields", "names that differ", field);
+      }
+      text.fields.push_back(name);
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+Status check_collection_name(std::string_view name) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  };
+  if (!name.empty() && name.size() <= kMaxNameBytes && std::all_of(name.begin(), name.end(), allowed)) return {};
+  return Error{Code::kInvalidArgument,
+               "a collection name is 1 to " + std::to_string(kMaxNameBytes) + " of A-Z a-z 0-9 _ -, got " + shown(name),
+               shown(name)};
+}
+
+Result<Schema> parse_schema(const Json& json) {
+  RETURN_IF_ERROR(check_keys(json, "schema", kSchemaKeys));
+  Schema schema;
+  if (const Json* dimension = find_option(json, "dimension")) {
+    ASSIGN_OR_RETURN(schema.dimension,
+                     read_bounded_size(*dimension, "schema", "dimension", 0, kMaxDimension, Code::kConfigError));
+  }
+  if (const Json* metric = find_option(json, "metric")) {
+    if (!metric->is_string()) {
+      return option_error(Code::kConfigError, "schema", "metric", "the name of a metric", *metric);
+    }
+    ASSIGN_OR_RETURN(schema.metric, parse_metric(metric->get_ref<const std::string&>()));
+  }
+  if (const Json* index = find_option(json, "index")) RETURN_IF_ERROR(read_index(*index, schema));
+  if (const Json* text = find_option(json, "text")) {
+    ASSIGN_OR_RETURN(schema.text, read_text(*text));
+  }
+  return schema;
+}
+
+Json schema_json(const Schema& schema) {
+  Json index = {{"kind", kind_name(schema.kind)}};
+  if (schema.kind != IndexKind::kFlat) {
+    index["m"] = schema.hnsw.m;
+    index["efConstruct"] = schema.hnsw.ef_construct;
+  }
+  Json json = {{"dimension", schema.dimension}, {"metric", metric_name(schema.metric)}, {"index", std::move(index)}};
+  if (schema.text) json["text"] = {{"fields", schema.text->fields}, {"stemming", schema.text->stemming}};
+  return json;
+}
+
+std::string schema_difference(const Schema& stored, const Schema& wanted) {
+  std::string differences;
+  const auto compare = [&](std::string_view what, const Json& has, const Json& asked) {
+    if (has == asked) return;
+    if (!differences.empty()) differences += "; ";
+    differences += std::string(what) + " is " + write_json(has) + ", not " + write_json(asked);
+  };
+  compare("dimension", stored.dimension, wanted.dimension);
+  compare("metric", metric_name(stored.metric), metric_name(wanted.metric));
+  if (stored.kind && wanted.kind) compare("index.kind", kind_name(stored.kind), kind_name(wanted.kind));
+  // The graph's parameters matter where both sides ask for the same thing.
+  if (stored.kind == wanted.kind && stored.kind != IndexKind::kFlat) {
+    compare("index.m", stored.hnsw.m, wanted.hnsw.m);
+    compare("index.efConstruct", stored.hnsw.ef_construct, wanted.hnsw.ef_construct);
+  }
+  if (stored.text.has_value() != wanted.text.has_value()) {
+    if (!differences.empty()) differences += "; ";
+    differences += stored.text ? "it has a text index" : "it has no text index";
+  } else if (stored.text) {
+    compare("text.fields", stored.text->fields, wanted.text->fields);
+    compare("text.stemming", stored.text->stemming, wanted.text->stemming);
+  }
+  return differences;
+}
+
+}  // namespace nearfield

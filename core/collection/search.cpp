@@ -1,0 +1,194 @@
+// Search: legs (dense, text) over one set of allowed rows, fused into one ranking.
+#include <algorithm>
+#include <unordered_set>
+
+#include "core/collection/collection.h"
+#include "core/collection/fusion.h"
+#include "core/collection/state.h"
+#include "core/index/flat.h"
+
+namespace nearfield {
+
+namespace {
+
+// Fusion looks at this many of each leg even where fewer hits are wanted; min-max scaling is defined over them.
+constexpr size_t kMinCandidates = 100;
+
+struct Legs {
+  bool dense = false;
+  bool text = false;
+};
+
+Error missing(std::string_view mode, std::string_view what) {
+  return {Code::kInvalidArgument, "a search of mode " + std::string(mode) + " needs a " + std::string(what),
+          shown(mode)};
+}
+
+Result<Legs> choose_legs(const SearchRequest& request) {
+  const bool has_vector = !request.vector.empty();
+  const bool has_text = !request.text.empty();
+  if (!has_vector && !has_text) return Error{Code::kInvalidArgument, "a search needs a vector, a text or both", ""};
+  switch (request.mode) {
+    case SearchMode::kAuto: return Legs{has_vector, has_text};
+    case SearchMode::kDense:
+      if (!has_vector) return missing("dense", "vector");
+      return Legs{true, false};
+    case SearchMode::kText:
+      if (!has_text) return missing("text", "text");
+      return Legs{false, true};
+    case SearchMode::kHybrid:
+      if (!has_vector) return missing("hybrid", "vector");
+      if (!has_text) return missing("hybrid", "text");
+      return Legs{true, true};
+  }
+  return Legs{};
+}
+
+// Keeps the best `limit` of `ranked` (anything with row and score), by score, then by id. A leg hands over every row
+// that shares the last score, so what is kept does not depend on the order of rows.
+template <typename Ranked>
+void keep_best(std::vector<Ranked>& ranked, size_t limit, const RowStore& rows) {
+  const auto better = [&](const Ranked& a, const Ranked& b) {
+    return a.score != b.score ? a.score > b.score : rows.id(a.row) < rows.id(b.row);
+  };
+  const auto end = ranked.begin() + static_cast<ptrdiff_t>(std::min(limit, ranked.size()));
+  std::partial_sort(ranked.begin(), end, ranked.end(), better);
+  ranked.erase(end, ranked.end());
+}
+
+// A lone leg is its own ranking, with its raw scores.
+std::vector<FusedRow> alone(const std::vector<Scored>& leg, std::optional<LegScore> FusedRow::* side) {
+  std::vector<FusedRow> rows(leg.size());
+  for (size_t i = 0; i < leg.size(); ++i) {
+    rows[i].row = leg[i].row;
+    rows[i].score = leg[i].score;
+    rows[i].*side = LegScore{leg[i].score, i + 1};
+  }
+  return rows;
+}
+
+// A walk that keeps ef allowed rows meets about ef / share nodes, with m new neighbours each, where `share` of the
+// graph's rows are allowed. A scan scores each allowed row once.
+bool scan_is_cheaper(size_t allowed, size_t total, size_t ef, size_t m) {
+  const auto rows = static_cast<double>(allowed);
+  return rows * rows <= static_cast<double>(ef) * static_cast<double>(m) * static_cast<double>(total);
+}
+
+}  // namespace
+
+LegResult Collection::State::search_dense(const SearchRequest& request, const RowSet& allowed, size_t limit) const {
+  RowSet searchable = allowed;
+  searchable.intersect(with_vector);
+  const size_t count = searchable.count();
+  const size_t ef = std::max(request.ef, limit);
+  LegResult leg;
+  leg.reason = choice.reason;
+  bool walk = graph && !stale;
+  if (walk && request.exact) {
+    walk = false;
+    leg.reason = "the request asks for exact results";
+  } else if (walk && count < live_vector_count && scan_is_cheaper(count, live_vector_count, ef, schema.hnsw.m)) {
+    walk = false;
+    leg.reason = "the filter leaves " + std::to_string(count) + " rows, few enough to scan";
+  }
+  if (walk) {
+    leg.strategy = index_kind_name(IndexKind::kHnsw);
+    leg.rows = graph->search(request.vector, searchable, limit, ef, &leg.scored);
+    if (leg.rows.size() < std::min(limit, count)) {
+      walk = false;
+      leg.reason = "the graph did not reach enough of the allowed rows";
+    }
+  }
+  if (!walk) {
+    leg.strategy = index_kind_name(IndexKind::kFlat);
+    leg.rows = flat_search(*vectors, schema.metric, request.vector, searchable, limit);
+    leg.scored += count;
+  }
+  keep_best(leg.rows, limit, rows);
+  return leg;
+}
+
+LegResult Collection::State::search_text(const SearchRequest& request, const RowSet& allowed, size_t limit) const {
+  assert(!stale);
+  std::vector<Term> terms;
+  analyzer->analyze(request.text, terms);
+  std::vector<std::string_view> words(terms.size());
+  for (size_t i = 0; i < terms.size(); ++i) words[i] = terms[i].text;
+  LegResult leg;
+  leg.strategy = "text";
+  leg.reason = "only the text is asked for";
+  leg.rows = postings.search(words, allowed, limit, &leg.scored);
+  keep_best(leg.rows, limit, rows);
+  return leg;
+}
+
+Result<SearchResult> Collection::search(const SearchRequest& request) const {
+  const State& state = *state_;
+  ASSIGN_OR_RETURN(const Legs legs, choose_legs(request));
+  if (!request.vector.empty()) {
+    RETURN_IF_ERROR(check_vector(request.vector, state.schema.dimension, "the query vector"));
+  }
+  if (legs.text && !state.schema.text) {
+    return Error{Code::kInvalidArgument,
+                 "collection " + state.name + " has no text index; create it with the schema option text, or search " +
+                     "with a vector alone",
+                 shown(request.text)};
+  }
+  if (request.k == 0) return Error{Code::kInvalidArgument, "search.k must be at least 1, got 0", "0"};
+
+  // Offset first: the sum of two unchecked sizes may not fit.
+  const size_t offset = std::min(request.offset, kMaxK);
+  const size_t limit = std::min(offset + std::min(request.k, kMaxK), kMaxK);
+  const RowSet allowed = matching(request.filter ? &*request.filter : nullptr);
+  const bool hybrid = legs.dense && legs.text;
+  const size_t candidates = hybrid ? std::max(limit, kMinCandidates) : limit;
+  LegResult dense;
+  LegResult text;
+  if (legs.dense) dense = state.search_dense(request, allowed, candidates);
+  if (legs.text) text = state.search_text(request, allowed, candidates);
+
+  std::vector<FusedRow> ranking;
+  SearchResult result;
+  if (hybrid) {
+    ranking = fuse(request.fusion, dense.rows, text.rows);
+    keep_best(ranking, limit, state.rows);
+    result.plan.strategy = "hybrid(" + std::string(dense.strategy) + ", text)";
+    result.plan.reason = std::move(dense.reason);
+  } else {
+    LegResult& leg = legs.dense ? dense : text;
+    ranking = alone(leg.rows, legs.dense ? &FusedRow::dense : &FusedRow::text);
+    result.plan.strategy = leg.strategy;
+    result.plan.reason = std::move(leg.reason);
+  }
+  result.plan.rows_allowed = request.filter ? allowed.count() : state.live_count;
+  result.plan.rows_scored = dense.scored + text.scored;
+
+  for (size_t i = offset; i < ranking.size(); ++i) {
+    const FusedRow& ranked = ranking[i];
+    if (request.min_score && ranked.score < *request.min_score) break;
+    result.hits.push_back({state.view(ranked.row), ranked.score, ranked.dense, ranked.text});
+  }
+  return result;
+}
+
+std::vector<std::pair<uint32_t, uint32_t>> Collection::highlights(std::string_view query, std::string_view text) const {
+  std::vector<std::pair<uint32_t, uint32_t>> ranges;
+  if (!state_->analyzer) return ranges;
+  std::vector<Term> query_terms;
+  state_->analyzer->analyze(query, query_terms);
+  std::unordered_set<std::string_view> wanted;
+  for (const Term& term : query_terms) wanted.insert(term.text);
+  std::vector<Term> text_terms;
+  state_->analyzer->analyze(text, text_terms);
+  for (const Term& term : text_terms) {  // in order of `begin`
+    if (wanted.count(term.text) == 0) continue;
+    if (!ranges.empty() && term.begin <= ranges.back().second) {
+      ranges.back().second = std::max(ranges.back().second, term.end);
+    } else {
+      ranges.emplace_back(term.begin, term.end);
+    }
+  }
+  return ranges;
+}
+
+}  // namespace nearfield
