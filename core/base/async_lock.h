@@ -2,7 +2,7 @@
 //
 //   const AsyncLock::Held held = co_await lock.acquire();
 //
-// The next waiter runs when the holder's Held is destroyed.
+// The next waiter runs when the holder's Held is destroyed. The lock must outlive its holders and waiters.
 #pragma once
 
 #include <coroutine>
@@ -54,19 +54,29 @@ class AsyncLock {
     }
   };
 
+  // The lock passes straight to the next waiter, so nobody can overtake it. A waiter that lets go before it first
+  // suspends does so inside this function; the loop then goes on, so that many of them do not pile up on the stack.
   void release() {
-    if (waiting_.empty()) {
-      held_ = false;
-      return;
+    released_ = true;
+    if (passing_) return;
+    passing_ = true;
+    while (released_) {
+      released_ = false;
+      if (waiting_.empty()) {
+        held_ = false;
+        break;
+      }
+      Awaiter* next = waiting_.front();
+      waiting_.pop_front();
+      next->queued = false;
+      next->waiter.resume();
     }
-    // The lock passes straight to the next waiter, so nobody can overtake it.
-    Awaiter* next = waiting_.front();
-    waiting_.pop_front();
-    next->queued = false;
-    next->waiter.resume();
+    passing_ = false;
   }
 
   bool held_ = false;
+  bool released_ = false;
+  bool passing_ = false;
   std::list<Awaiter*> waiting_;
 };
 

@@ -30,7 +30,8 @@ struct ReadEffect {
   uint64_t offset = 0;
   uint64_t length = 0;
 };
-// Creates a file under a name never used before. Recovery does not see it until a commit names it. Answer: nothing.
+// Creates a file under a new name; a name that exists is kConflict, and that file is left as it is. Recovery does not
+// see the new one until a commit names it. Answer: nothing.
 struct WriteEffect {
   std::string name;
   Bytes bytes;

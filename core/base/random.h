@@ -3,6 +3,7 @@
 // SplitMix64 (Steele, Lea, Flood, OOPSLA 2014). Not for secrets.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 
 namespace nearfield {
@@ -17,8 +18,11 @@ class Random {
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
     return z ^ (z >> 31);
   }
-  // Uniform in [0, bound). REQUIRES: bound > 0. The bias is below bound / 2^64.
-  uint64_t below(uint64_t bound) { return next() % bound; }
+  // Uniform in [0, bound), in the bound's own type. REQUIRES: bound > 0. The bias is below bound / 2^64.
+  template <std::integral T>
+  T below(T bound) {
+    return static_cast<T>(next() % static_cast<uint64_t>(bound));
+  }
   // Uniform in [0, 1), 53 bits.
   double unit() { return static_cast<double>(next() >> 11) * 0x1p-53; }
   // Uniform in [low, high).

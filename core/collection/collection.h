@@ -130,7 +130,8 @@ class Collection {
   // its best max(100, offset + k) to the fusion.
   Result<SearchResult> search(const SearchRequest& request) const;
 
-  // Byte ranges [begin, end) of `text` that a query's words match, ascending; empty without a text index.
+  // Byte ranges [begin, end) of `text` that a query's words match, ascending; empty without a text index. Words that
+  // more than a quarter of the rows hold ("the", "when") count only where no other word matches.
   std::vector<std::pair<uint32_t, uint32_t>> highlights(std::string_view query, std::string_view text) const;
 
   CollectionInfo info() const;

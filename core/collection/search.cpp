@@ -14,6 +14,9 @@ namespace {
 // Fusion looks at this many of each leg even where fewer hits are wanted; min-max scaling is defined over them.
 constexpr size_t kMinCandidates = 100;
 
+// A word that more than this share of the rows hold says little about a hit.
+constexpr double kCommonShare = 0.25;
+
 struct Legs {
   bool dense = false;
   bool text = false;
@@ -65,6 +68,22 @@ std::vector<FusedRow> alone(const std::vector<Scored>& leg, std::optional<LegSco
     rows[i].*side = LegScore{leg[i].score, i + 1};
   }
   return rows;
+}
+
+using Ranges = std::vector<std::pair<uint32_t, uint32_t>>;
+
+// Where `terms` (in order of `begin`) are among `wanted`, merged.
+Ranges matching_ranges(const std::vector<Term>& terms, const std::unordered_set<std::string_view>& wanted) {
+  Ranges ranges;
+  for (const Term& term : terms) {
+    if (wanted.count(term.text) == 0) continue;
+    if (!ranges.empty() && term.begin <= ranges.back().second) {
+      ranges.back().second = std::max(ranges.back().second, term.end);
+    } else {
+      ranges.emplace_back(term.begin, term.end);
+    }
+  }
+  return ranges;
 }
 
 // A walk that keeps ef allowed rows meets about ef / share nodes, with m new neighbours each, where `share` of the
@@ -172,23 +191,18 @@ Result<SearchResult> Collection::search(const SearchRequest& request) const {
 }
 
 std::vector<std::pair<uint32_t, uint32_t>> Collection::highlights(std::string_view query, std::string_view text) const {
-  std::vector<std::pair<uint32_t, uint32_t>> ranges;
-  if (!state_->analyzer) return ranges;
+  if (!state_->analyzer) return {};
   std::vector<Term> query_terms;
   state_->analyzer->analyze(query, query_terms);
-  std::unordered_set<std::string_view> wanted;
-  for (const Term& term : query_terms) wanted.insert(term.text);
+  std::unordered_set<std::string_view> rare;
+  std::unordered_set<std::string_view> common;
+  for (const Term& term : query_terms) {
+    (state_->postings.share_of_rows(term.text) > kCommonShare ? common : rare).insert(term.text);
+  }
   std::vector<Term> text_terms;
   state_->analyzer->analyze(text, text_terms);
-  for (const Term& term : text_terms) {  // in order of `begin`
-    if (wanted.count(term.text) == 0) continue;
-    if (!ranges.empty() && term.begin <= ranges.back().second) {
-      ranges.back().second = std::max(ranges.back().second, term.end);
-    } else {
-      ranges.emplace_back(term.begin, term.end);
-    }
-  }
-  return ranges;
+  Ranges ranges = matching_ranges(text_terms, rare);
+  return ranges.empty() ? matching_ranges(text_terms, common) : ranges;
 }
 
 }  // namespace nearfield

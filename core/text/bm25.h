@@ -50,6 +50,9 @@ class Bm25 {
   std::vector<Scored> search(std::span<const std::string_view> terms, const RowSet& allowed, size_t limit,
                              size_t* scored) const;
 
+  // The share of live rows, 0..1, that hold `term`.
+  double share_of_rows(std::string_view term) const;
+
   size_t memory_bytes() const;
 
   // State as sections named "bm25.*". Reading checks every relation it relies on: kFormatError.

@@ -299,6 +299,12 @@ TEST_CASE("highlights are merged byte ranges of the words that match") {
   // The whole identifier and its parts are one range.
   CHECK(collection.highlights("getUserName", "call getUserName now") == Ranges{{5, 16}});
   CHECK(collection.highlights("", "words").empty());
+  // A word that most rows hold stands back behind rarer ones, and is shown where there is nothing else.
+  Collection many("many", schema_of(0, true));
+  for (int i = 0; i < 8; ++i) put(many, point("p" + std::to_string(i), {}, i == 0 ? "the gate" : "the rest"));
+  CHECK(many.highlights("the gate", "the gate") == Ranges{{4, 8}});
+  CHECK(many.highlights("the gate", "the door") == Ranges{{0, 3}});
+  CHECK(many.highlights("the unknown", "the unknown") == Ranges{{4, 11}});
   CHECK(Collection("plain", schema_of(2, false)).highlights("words", "words").empty());
 }
 
