@@ -21,20 +21,20 @@
 namespace nearfield {
 
 struct OpenOptions {
-  bool read_only = false;      // takes no lock and refuses writes with kReadOnly
+  bool read_only = false;  // takes no lock and refuses writes with kReadOnly
 };
 
 // What opening found and did.
 struct RecoveryReport {
-  uint64_t generation = 0;             // of the manifest that was used; 0: a new database
-  uint64_t generations_skipped = 0;    // newer manifests that did not check out
-  uint64_t log_batches = 0;            // replayed
-  uint64_t log_bytes_discarded = 0;    // after the last sound record
-  std::vector<std::string> rebuilt;    // collections whose derived state was built again from rows
+  uint64_t generation = 0;           // of the manifest that was used; 0: a new database
+  uint64_t generations_skipped = 0;  // newer manifests that did not check out
+  uint64_t log_batches = 0;          // replayed
+  uint64_t log_bytes_discarded = 0;  // after the last sound record
+  std::vector<std::string> rebuilt;  // collections whose derived state was built again from rows
 };
 
 struct CollectionBatch {
-  std::string collection;      // must exist
+  std::string collection;  // must exist
   Batch batch;
 };
 

@@ -1,0 +1,461 @@
+#include "storage/database.h"
+
+#include <algorithm>
+
+#include "core/base/hash.h"
+#include "storage/log.h"
+#include "storage/recovery.h"
+
+namespace nearfield {
+
+namespace {
+
+// When a commit also saves derived state. Rows that came after the saved state are added again at the next opening;
+// saving costs writing all of it. Waiting until half as many rows have come as are covered keeps everything that is
+// ever written within three times the final size; a database that is being closed may as well spare its next opening
+// the work.
+enum class Occasion { kRunning, kClosing };
+constexpr uint64_t kMaxUncoveredRowsAfterClose = 512;
+
+// A new segment counts as at least this large when it is decided which earlier ones to merge into it: below this, the
+// number of files costs more than the bytes.
+constexpr uint64_t kMinSegmentBytes = 32 << 10;
+
+bool index_is_stale(uint64_t rows, uint64_t covered, Occasion occasion) {
+  const uint64_t uncovered = rows - covered;
+  switch (occasion) {
+    case Occasion::kRunning: return uncovered > covered / 2;
+    case Occasion::kClosing: return uncovered > std::min(covered / 4, kMaxUncoveredRowsAfterClose);
+  }
+  return true;
+}
+
+size_t size_of(const RowView& row) {
+  return row.id.size() + row.text.size() + row.payload.size() + row.vector.size_bytes();
+}
+
+Error unknown_collection(std::string_view name) {
+  return {Code::kNotFound, "there is no collection " + shown(name), shown(name)};
+}
+
+}  // namespace
+
+struct Database::State {
+  State(EffectQueue& host, OpenOptions how) : effects(host), options(how) {}
+
+  EffectQueue& effects;
+  OpenOptions options;
+  AsyncLock turn;  // held by whoever writes
+  Recovered now;   // what is committed, and what is in memory
+  bool closed = false;
+  // A commit failed, and its manifest may or may not stand on the volume: hash64 of its bytes.
+  std::optional<uint64_t> doubtful_manifest;
+
+  Status check_writable() const;
+  LiveCollection* find(std::string_view name) const;
+  bool log_takes(size_t record_bytes) const;
+  bool needs_commit(Occasion occasion) const;
+
+  // A commit is: draft (files for all rows that only the log holds), the caller's own changes to the manifest, publish.
+  // The rows of `leaving` are not written.
+  Task<Result<Manifest>> draft(Occasion occasion, const LiveCollection* leaving = nullptr);
+  Task<Status> publish(Manifest next);
+
+  Task<Status> settle_doubt();
+  Task<Status> store_rows(LiveCollection& live, CollectionEntry& entry, bool keep_covered);
+  Task<Status> store_index(const Collection& memory, CollectionEntry& entry);
+  Task<Status> store_batch(const Batch& batch, CollectionEntry& entry);
+  Task<Status> write_segment(SegmentBuilder& builder, CollectionEntry& entry);
+  Task<Status> write_file(std::string name, Bytes bytes);
+  Task<Status> append(ByteView payload, Durability durability);
+};
+
+Status Database::State::check_writable() const {
+  if (closed) return Error{Code::kClosed, "the database was closed", ""};
+  if (options.read_only) return Error{Code::kReadOnly, "the database was opened for reading only", ""};
+  return {};
+}
+
+LiveCollection* Database::State::find(std::string_view name) const {
+  const auto found = now.collections.find(name);
+  return found == now.collections.end() ? nullptr : found->second.get();
+}
+
+bool Database::State::log_takes(size_t record_bytes) const {
+  return now.log_usable && !doubtful_manifest && now.newest == now.manifest.generation &&
+         now.log_length + kFileHeaderBytes + frame_size(record_bytes) <= kMaxLogBytes;
+}
+
+bool Database::State::needs_commit(Occasion occasion) const {
+  if (doubtful_manifest || !now.log_usable || now.log_length > 0) return true;
+  for (const auto& [name, live] : now.collections) {
+    if (live->has_unstored_changes()) return true;
+    const CollectionEntry& entry = *now.manifest.find(name);
+    const uint64_t covered = entry.index ? entry.index->rows : 0;
+    if (index_is_stale(live->memory.row_count(), covered, occasion)) return true;
+  }
+  return false;
+}
+
+// After a failed commit: did its manifest come to stand on the volume all the same? If so it is skipped over, by a
+// commit that expects it. What it said was reported as failed and must not come back.
+Task<Status> Database::State::settle_doubt() {
+  if (!doubtful_manifest) co_return Status();
+  const EffectAnswer answer = co_await effects.request(ListEffect{});
+  if (!answer.status.ok()) co_return host_error(answer.status, "list", "files");
+  uint64_t newest = 0;
+  uint64_t length = 0;
+  for (const FileEntry& file : answer.files) {
+    const auto named = parse_file_name(file.name);
+    if (!named || named->kind != FileKind::kManifest || named->number < newest) continue;
+    newest = named->number;
+    length = file.length;
+  }
+  if (newest == now.newest + 1 && length <= kMaxManifestBytes) {
+    const std::string name = file_name(FileKind::kManifest, newest);
+    CO_ASSIGN_OR_RETURN(const Bytes bytes, co_await read_file(effects, name, length));
+    if (hash64(bytes) == *doubtful_manifest) now.newest = newest;
+  }
+  if (newest != now.newest) {
+    co_return Error{Code::kConflict,
+                    "another writer published generation " + std::to_string(newest) + "; reopen the database",
+                    shown(static_cast<int64_t>(newest))};
+  }
+  doubtful_manifest.reset();
+  co_return Status();
+}
+
+Task<Status> Database::State::write_file(std::string name, Bytes bytes) {
+  // Before the answer: a failed write may leave a piece, for a later commit to remove.
+  now.files.insert(name);
+  const EffectAnswer answer = co_await effects.request(WriteEffect{name, std::move(bytes)});
+  if (!answer.status.ok()) co_return host_error(answer.status, "write", name);
+  co_return Status();
+}
+
+Task<Status> Database::State::write_segment(SegmentBuilder& builder, CollectionEntry& entry) {
+  const SegmentEntry segment = builder.seal();
+  CO_RETURN_IF_ERROR(co_await write_file(file_name(FileKind::kSegment, segment.file.number), builder.take()));
+  entry.segments.push_back(segment);
+  builder = SegmentBuilder(entry.number, now.next_number++);
+  co_return Status();
+}
+
+// Writes the rows and deletes that no segment holds. Small last segments are written again together with them, so that
+// each is at least twice as large as the next and their number stays logarithmic; with `keep_covered`, not those that
+// the saved index belongs to.
+Task<Status> Database::State::store_rows(LiveCollection& live, CollectionEntry& entry, bool keep_covered) {
+  const Collection& memory = live.memory;
+  if (!live.has_unstored_changes()) co_return Status();
+  const auto rows = static_cast<RowId>(memory.row_count());
+  auto first = static_cast<RowId>(live.rows_stored);
+  bool all_deletes = false;
+  if (live.rewrite) {
+    entry.segments.clear();
+    entry.index.reset();
+    first = 0;
+    all_deletes = true;
+  }
+  uint64_t bytes = 0;
+  for (RowId row = first; row < rows && bytes < kSegmentBytes; ++row) bytes += size_of(memory.row(row));
+  for (const std::string& id : live.deleted) bytes += id.size();
+  bytes = std::max(bytes, kMinSegmentBytes);
+  const size_t kept = keep_covered && entry.index ? static_cast<size_t>(entry.index->segments) : 0;
+  while (entry.segments.size() > kept) {
+    const SegmentEntry& last = entry.segments.back();
+    if (last.file.length > 2 * bytes || bytes + last.file.length > kSegmentBytes) break;
+    bytes += last.file.length;
+    first -= static_cast<RowId>(last.rows);
+    entry.segments.pop_back();
+    all_deletes =
+        true;  // those the merged segments held are not told apart from older ones; repeating them is harmless
+  }
+
+  // An id that was written again needs no delete: its later row supersedes the earlier one when it is read.
+  std::set<std::string> deletes;
+  if (all_deletes) {
+    for (RowId row = 0; row < rows; ++row) {
+      if (!memory.is_live(row) && !memory.contains(memory.row(row).id)) deletes.emplace(memory.row(row).id);
+    }
+  } else {
+    std::ranges::copy_if(live.deleted, std::inserter(deletes, deletes.end()),
+                         [&](const std::string& id) { return !memory.contains(id); });
+  }
+
+  SegmentBuilder builder(entry.number, now.next_number++);
+  // Dead rows too: derived state counts rows as they are in memory.
+  for (RowId row = first; row < rows; ++row) {
+    builder.add_row(memory.row(row), !memory.is_live(row));
+    if (builder.full()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry));
+  }
+  for (const std::string& id : deletes) {
+    builder.add_delete(id);
+    if (builder.full()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry));
+  }
+  if (!builder.empty()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry));
+  co_return Status();
+}
+
+// Writes the derived state of all rows, which `entry.segments` hold.
+Task<Status> Database::State::store_index(const Collection& memory, CollectionEntry& entry) {
+  Bytes packed;
+  write_sections(memory.derived(), packed);
+  IndexEntry index = {entry.segments.size(), memory.row_count(), {}};
+  ByteView rest = packed;
+  while (!rest.empty()) {
+    const uint64_t number = now.next_number++;
+    SealedWriter part({FileKind::kIndex, number, entry.number});
+    while (!rest.empty() && part.size() < kSegmentBytes) {
+      const ByteView piece = rest.first(std::min(rest.size(), kFrameBytes));
+      part.add(FrameType::kIndexPart, piece);
+      rest = rest.subspan(piece.size());
+    }
+    index.parts.push_back(part.seal());
+    CO_RETURN_IF_ERROR(co_await write_file(file_name(FileKind::kIndex, number), part.take()));
+  }
+  entry.index = std::move(index);
+  co_return Status();
+}
+
+// Writes a batch that is too large for the log.
+Task<Status> Database::State::store_batch(const Batch& batch, CollectionEntry& entry) {
+  SegmentBuilder builder(entry.number, now.next_number++);
+  for (const std::string& id : batch.deletes) {
+    builder.add_delete(id);
+    if (builder.full()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry));
+  }
+  for (const Point& point : batch.upserts) {
+    builder.add_row(row_view(point), false);
+    if (builder.full()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry));
+  }
+  if (!builder.empty()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry));
+  co_return Status();
+}
+
+Task<Result<Manifest>> Database::State::draft(Occasion occasion, const LiveCollection* leaving) {
+  CO_RETURN_IF_ERROR(co_await settle_doubt());
+  Manifest next = now.manifest;
+  next.previous = now.manifest.generation;
+  next.previous_checksum = now.manifest.checksum;
+  next.generation = now.newest + 1;
+  for (CollectionEntry& entry : next.collections) {
+    LiveCollection& live = *find(entry.name);
+    if (&live == leaving) continue;
+    if (live.memory.wants_compaction()) {
+      // Kept even if the commit fails: what a search sees does not change, and the next commit writes all rows.
+      live.memory.compact();
+      live.rewrite = true;
+    }
+    const uint64_t covered = entry.index && !live.rewrite ? entry.index->rows : 0;
+    const bool stale = index_is_stale(live.memory.row_count(), covered, occasion);
+    CO_RETURN_IF_ERROR(co_await store_rows(live, entry, !stale));
+    if (stale) CO_RETURN_IF_ERROR(co_await store_index(live.memory, entry));
+  }
+  co_return next;
+}
+
+Task<Status> Database::State::publish(Manifest next) {
+  next.next_number = now.next_number;
+  const Bytes bytes = encode_manifest(next);
+  const std::string name = file_name(FileKind::kManifest, next.generation);
+  now.files.insert(name);
+  // The generation this one was made from stays whole, with its log: it is what opening falls back to.
+  std::set<std::string> obsolete = now.files;
+  for (const std::string& kept : next.file_names()) obsolete.erase(kept);
+  for (const std::string& kept : now.manifest.file_names()) obsolete.erase(kept);
+
+  // Always strict: a strict append to the new log promises that the manifest which names the log is there too, and
+  // files are removed only after the generation that does without them is safe.
+  const EffectAnswer answer = co_await effects.request(
+      CommitEffect{now.newest, bytes, {obsolete.begin(), obsolete.end()}, Durability::kStrict});
+  if (!answer.status.ok()) {
+    if (answer.status.code() != Code::kConflict) doubtful_manifest = hash64(bytes);
+    co_return host_error(answer.status, "commit", name);
+  }
+  for (const std::string& removed : obsolete) now.files.erase(removed);
+  now.newest = next.generation;
+  now.manifest = std::move(next);
+  now.log_length = 0;
+  now.log_usable = true;
+  for (const auto& [unused, live] : now.collections) {
+    live->rows_stored = live->memory.row_count();
+    live->deleted.clear();
+    live->rewrite = false;
+  }
+  co_return Status();
+}
+
+Task<Status> Database::State::append(ByteView payload, Durability durability) {
+  const FileIdentity log = log_identity(now.manifest.generation, now.manifest.checksum);
+  const std::string name = file_name(FileKind::kLog, log.number);
+  Bytes bytes = log_append(log, now.log_length, payload);
+  const size_t length = bytes.size();
+  now.files.insert(name);
+  const EffectAnswer answer =
+      co_await effects.request(AppendEffect{name, now.log_length, now.newest, std::move(bytes), durability});
+  if (!answer.status.ok()) {
+    // Part of the record, or all of it, may be there. Behind a torn record nothing would be found, so the next write
+    // starts a new log; its commit also takes back a record that arrived although it was reported as failed.
+    if (answer.status.code() != Code::kConflict) now.log_usable = false;
+    co_return host_error(answer.status, "append", name);
+  }
+  now.log_length += length;
+  co_return Status();
+}
+
+Database::Database(EffectQueue& effects, OpenOptions options) : state_(std::make_unique<State>(effects, options)) {}
+
+Database::~Database() = default;
+
+Task<Result<std::unique_ptr<Database>>> Database::open(EffectQueue& effects, OpenOptions options) {
+  std::unique_ptr<Database> database(new Database(effects, options));
+  if (!options.read_only) {
+    const EffectAnswer answer = co_await effects.request(LockEffect{true});
+    if (!answer.status.ok()) co_return host_error(answer.status, "lock", "database");
+  }
+  Result<Recovered> recovered = co_await recover(effects);
+  if (!recovered.ok()) {
+    if (!options.read_only) co_await effects.request(UnlockEffect{});
+    co_return std::move(recovered).error();
+  }
+  database->state_->now = std::move(recovered).value();
+  co_return database;
+}
+
+Task<Result<Collection*>> Database::collection(std::string name, Schema schema) {
+  State& state = *state_;
+  const AsyncLock::Held held = co_await state.turn.acquire();
+  if (state.closed) co_return state.check_writable().error();
+  CO_RETURN_IF_ERROR(check_collection_name(name));
+  if (LiveCollection* live = state.find(name)) {
+    const std::string difference = schema_difference(live->memory.schema(), schema);
+    if (difference.empty()) co_return &live->memory;
+    co_return Error{Code::kSchemaMismatch, "collection " + shown(name) + " exists with another schema: " + difference,
+                    shown(name)};
+  }
+  CO_RETURN_IF_ERROR(state.check_writable());
+  CO_ASSIGN_OR_RETURN(Manifest next, co_await state.draft(Occasion::kRunning));
+  CollectionEntry entry;
+  entry.number = state.now.next_number++;
+  entry.name = name;
+  entry.schema = write_schema(schema);
+  next.collections.push_back(std::move(entry));
+  CO_RETURN_IF_ERROR(co_await state.publish(std::move(next)));
+  auto& live = state.now.collections[name];
+  live = std::make_unique<LiveCollection>(name, std::move(schema));
+  co_return &live->memory;
+}
+
+const Collection* Database::find(std::string_view name) const {
+  const LiveCollection* live = state_->find(name);
+  return live != nullptr ? &live->memory : nullptr;
+}
+
+std::vector<std::string> Database::collection_names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, live] : state_->now.collections) names.push_back(name);
+  return names;
+}
+
+Task<Result<bool>> Database::drop_collection(std::string name) {
+  State& state = *state_;
+  const AsyncLock::Held held = co_await state.turn.acquire();
+  CO_RETURN_IF_ERROR(state.check_writable());
+  const LiveCollection* live = state.find(name);
+  if (live == nullptr) co_return false;
+  CO_ASSIGN_OR_RETURN(Manifest next, co_await state.draft(Occasion::kRunning, live));
+  std::erase_if(next.collections, [&](const CollectionEntry& entry) { return entry.name == name; });
+  CO_RETURN_IF_ERROR(co_await state.publish(std::move(next)));
+  state.now.collections.erase(name);
+  co_return true;
+}
+
+Task<Result<size_t>> Database::write(std::vector<CollectionBatch> batches, Durability durability) {
+  State& state = *state_;
+  const AsyncLock::Held held = co_await state.turn.acquire();
+  CO_RETURN_IF_ERROR(state.check_writable());
+  std::erase_if(batches, [](const CollectionBatch& each) { return each.batch.empty(); });
+  std::vector<LiveCollection*> targets;
+  size_t size = 0;
+  for (const auto& [name, batch] : batches) {
+    targets.push_back(state.find(name));
+    if (targets.back() == nullptr) co_return unknown_collection(name);
+    CO_RETURN_IF_ERROR(targets.back()->memory.check(batch));
+    size += encoded_size(batch);
+  }
+  if (batches.empty()) co_return size_t{0};
+
+  LogRecordBuilder record;
+  const bool fits = size <= kMaxLogRecordBytes;
+  if (fits) {
+    for (const auto& [name, batch] : batches) record.add(state.now.manifest.find(name)->number, batch);
+  }
+  const bool logged = fits && record.payload().size() <= kMaxLogRecordBytes;
+  if (!logged || !state.log_takes(record.payload().size())) {
+    CO_ASSIGN_OR_RETURN(Manifest next, co_await state.draft(Occasion::kRunning));
+    if (!logged) {
+      for (const auto& [name, batch] : batches) CO_RETURN_IF_ERROR(co_await state.store_batch(batch, *next.find(name)));
+    }
+    CO_RETURN_IF_ERROR(co_await state.publish(std::move(next)));
+  }
+  if (logged) CO_RETURN_IF_ERROR(co_await state.append(record.payload(), durability));
+
+  size_t deleted = 0;
+  for (size_t i = 0; i < batches.size(); ++i) {
+    deleted += targets[i]->apply(std::move(batches[i].batch));
+    if (logged) continue;
+    targets[i]->rows_stored = targets[i]->memory.row_count();
+    targets[i]->deleted.clear();
+  }
+  co_return deleted;
+}
+
+Task<Result<size_t>> Database::clear(std::string collection) {
+  State& state = *state_;
+  const AsyncLock::Held held = co_await state.turn.acquire();
+  CO_RETURN_IF_ERROR(state.check_writable());
+  LiveCollection* live = state.find(collection);
+  if (live == nullptr) co_return unknown_collection(collection);
+  const size_t count = live->memory.count();
+  CO_ASSIGN_OR_RETURN(Manifest next, co_await state.draft(Occasion::kRunning, live));
+  CollectionEntry& entry = *next.find(collection);
+  entry.segments.clear();
+  entry.index.reset();
+  CO_RETURN_IF_ERROR(co_await state.publish(std::move(next)));
+  live->memory.clear();
+  live->rows_stored = live->memory.row_count();
+  co_return count;
+}
+
+Task<Status> Database::checkpoint() {
+  State& state = *state_;
+  const AsyncLock::Held held = co_await state.turn.acquire();
+  CO_RETURN_IF_ERROR(state.check_writable());
+  if (!state.needs_commit(Occasion::kRunning)) co_return Status();
+  CO_ASSIGN_OR_RETURN(Manifest next, co_await state.draft(Occasion::kRunning));
+  co_return co_await state.publish(std::move(next));
+}
+
+Task<Status> Database::close() {
+  State& state = *state_;
+  const AsyncLock::Held held = co_await state.turn.acquire();
+  if (state.closed) co_return Status();
+  Status status;
+  if (!state.options.read_only) {
+    // What a failed checkpoint leaves undone is still in the log, so the lock is given back all the same.
+    if (state.needs_commit(Occasion::kClosing)) {
+      Result<Manifest> next = co_await state.draft(Occasion::kClosing);
+      status = next.ok() ? co_await state.publish(std::move(next).value()) : Status(next.error());
+    }
+    const EffectAnswer answer = co_await state.effects.request(UnlockEffect{});
+    if (status.ok() && !answer.status.ok()) status = host_error(answer.status, "unlock", "database");
+  }
+  state.closed = true;
+  co_return status;
+}
+
+uint64_t Database::generation() const { return state_->now.manifest.generation; }
+
+const RecoveryReport& Database::recovery() const { return state_->now.report; }
+
+}  // namespace nearfield

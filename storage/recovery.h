@@ -1,0 +1,59 @@
+// Recovery: from the files of a volume to collections in memory.
+//
+// The newest manifest counts whose listed files all check out; its log is replayed up to the first bad record. Derived
+// state that does not check out is built again. Nothing is written. An answer of the host that is an error, other than
+// "no such file", ends recovery with that error: a disk that cannot be read is not a damaged database.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "core/base/effect.h"
+#include "core/base/task.h"
+#include "core/collection/collection.h"
+#include "storage/database.h"
+#include "storage/manifest.h"
+
+namespace nearfield {
+
+// A collection in memory and how much of it segments hold.
+struct LiveCollection {
+  LiveCollection(std::string name, Schema schema) : memory(std::move(name), std::move(schema)) {}
+
+  Collection memory;
+  size_t rows_stored = 0;         // segments hold the rows before this one, as they were at the last commit...
+  std::set<std::string> deleted;  // ...and these ids were deleted since
+  bool rewrite = false;           // rows were renumbered: the segments no longer fit and must be replaced
+
+  // Applies a batch that is durable in a log. Answers how many of its deletes existed.
+  size_t apply(Batch batch);
+  bool has_unstored_changes() const { return rewrite || rows_stored < memory.row_count() || !deleted.empty(); }
+};
+
+struct Recovered {
+  Manifest manifest;  // generation 0: a new database
+  std::map<std::string, std::unique_ptr<LiveCollection>, std::less<>> collections;
+  uint64_t newest = 0;          // greatest generation on the volume, sound or not: what a commit must expect
+  uint64_t next_number = 1;     // no file has this number or a greater one
+  std::set<std::string> files;  // files that commits may make obsolete
+  uint64_t log_length = 0;
+  bool log_usable = true;  // false: appending behind what is there would be lost
+  RecoveryReport report;
+};
+
+// Fails with kStorageCorrupt, kVersionError or what the host answered.
+Task<Result<Recovered>> recover(EffectQueue& effects);
+
+// A schema as a manifest holds it. Reading fails with kFormatError.
+std::string write_schema(const Schema& schema);
+Result<Schema> read_schema(std::string_view text);
+
+// The first `length` bytes of a file; fewer where it ends earlier. Read in pieces. Passes the host's errors on.
+Task<Result<Bytes>> read_file(EffectQueue& effects, std::string name, uint64_t length);
+
+// A host's error with the operation and the file in front of its message.
+Error host_error(const Status& status, std::string_view operation, std::string_view name);
+
+}  // namespace nearfield
