@@ -1,0 +1,83 @@
+// Help: what --help prints. Lines fit 80 columns.
+
+import type { Command } from './arguments.js';
+
+const common = `
+  --db <path>       the database, a folder (.nearfield)
+  --json            for programs: one JSON object a line
+  --color <when>    auto, always or never; NO_COLOR and FORCE_COLOR are obeyed
+  -h, --help        this text
+`;
+
+const general = `nearfield: search the spec documents of a repository, without a server.
+
+Usage
+  nearfield index <folder>...    read the markdown files below the folders
+  nearfield search "<question>"  find the requirements, design sections and
+                                 tasks that answer it
+  nearfield get <id>...          print whole blocks
+  nearfield stats                what the database holds
+
+Flags${common}  -V, --version     the version
+
+nearfield <command> --help tells the rest.
+Exit codes: 0 found or done, 1 nothing found, 2 bad usage or input,
+3 the store failed.
+`;
+
+const topics: Record<Command, string> = {
+  index: `nearfield index <folder>...
+
+Makes the database mirror the markdown files (*.md, *.markdown) below the
+folders: new and changed files are read, unchanged ones skipped, and files that
+are gone are removed. node_modules and hidden folders are left out, except
+.kiro, .specify, .claude, .cursor and .github. With several folders, sources
+begin with the folder's name. Ctrl-C stops after the current step and keeps
+what is done.
+
+Flags${common}
+Example
+  nearfield index .
+`,
+  search: `nearfield search "<question>"
+
+Prints the blocks that answer the question best, with file:line and the words
+that matched. Blocks are compared by meaning and by words; both count unless
+--mode says otherwise.
+
+Flags
+  -k, --k <n>       how many hits, 1 to 10000 (10)
+  --offset <n>      skip the first n hits (0)
+  --filter <json>   only blocks that match, such as '{"type":"task"}'
+  --mode <mode>     auto, hybrid, dense (meaning only) or text (words only)
+  --alpha <x>       how much meaning counts in hybrid mode, 0 to 1 (0.35)
+  --full            whole blocks in place of snippets
+  --explain         how the search went, and each side's score and rank${common}
+Fields for --filter: type (requirement, design, task, decision, knowledge, md),
+status (todo, in_progress, done, active), source, title, feature, tags, links,
+lines, pinned.
+
+Examples
+  nearfield search "how are uploads retried"
+  nearfield search logging -k 5 --filter '{"status":{"$in":["todo"]}}'
+`,
+  get: `nearfield get <id>...
+
+Prints whole blocks by the ids that search prints. Exits with 1 if one of them
+is not in the database.
+
+Flags${common}
+Example
+  nearfield get 0f3a9c41d2b87e65
+`,
+  stats: `nearfield stats
+
+Prints how many documents and blocks the database holds, of which types,
+states and features, and how large it is.
+
+Flags${common}`,
+};
+
+export function helpText(topic?: Command): string {
+  return topic === undefined ? general : topics[topic];
+}

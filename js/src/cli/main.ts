@@ -1,0 +1,42 @@
+#!/usr/bin/env node
+// nearfield on the command line. Each command lives in a file of its own and is loaded when it is asked for.
+
+import { parseArguments, wantsJson } from './arguments.js';
+import { Output, tellError, watchOutput } from './output.js';
+
+async function main(words: readonly string[]): Promise<number> {
+  try {
+    const invocation = parseArguments(words);
+    switch (invocation.command) {
+      case 'help': {
+        const { helpText } = await import('./help.js');
+        process.stdout.write(helpText(invocation.topic));
+        return 0;
+      }
+      case 'version': {
+        const { readFile } = await import('node:fs/promises');
+        const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
+        process.stdout.write(`nearfield ${(JSON.parse(text) as { version: string }).version}\n`);
+        return 0;
+      }
+    }
+    const { command, operands, flags } = invocation;
+    const output = new Output(flags.json, flags.color);
+    switch (command) {
+      case 'index':
+        return await (await import('./index.js')).runIndex(operands, flags, output);
+      case 'search':
+        return await (await import('./search.js')).runSearch(operands, flags, output);
+      case 'get':
+        return await (await import('./get.js')).runGet(operands, flags, output);
+      case 'stats':
+        return await (await import('./stats.js')).runStats(operands, flags, output);
+    }
+  } catch (error) {
+    return tellError(error, wantsJson(words));
+  }
+}
+
+watchOutput();
+// Set, not exited with: what is on its way to a pipe still has to arrive.
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,38 @@
+// Progress: one line on a terminal that is written over as work goes on.
+
+import { counted, durationText, grouped } from './terminal.js';
+import type { IndexProgress } from '../specs.js';
+
+/** How the line is spelled. `milliseconds` since the start. */
+export function progressText(progress: IndexProgress, milliseconds: number): string {
+  if (progress.phase === 'read') return `reading ${counted(progress.filesTotal, 'file')}`;
+  const seconds = milliseconds / 1000;
+  const parts = [
+    `${grouped(progress.files)} of ${counted(progress.filesTotal, 'file')}`,
+    counted(progress.blocks, 'block'),
+  ];
+  if (progress.blocks > 0 && seconds > 0) parts.push(`${grouped(progress.blocks / seconds)} blocks/s`);
+  const left = progress.bytesTotal - progress.bytes;
+  if (progress.bytes > 0 && left > 0) parts.push(`${durationText((milliseconds * left) / progress.bytes)} left`);
+  return `indexing ${parts.join(' · ')}`;
+}
+
+export class ProgressLine {
+  private readonly start = performance.now();
+  private shown = false;
+
+  constructor(private readonly stream: NodeJS.WriteStream) {}
+
+  update(progress: IndexProgress): void {
+    const text = progressText(progress, performance.now() - this.start);
+    // A line that wraps could not be written over.
+    this.stream.write(`\r\x1b[K${text.slice(0, (this.stream.columns || 80) - 1)}`);
+    this.shown = true;
+  }
+
+  /** Takes the line away, so that what is printed next starts at the left. */
+  clear(): void {
+    if (this.shown) this.stream.write('\r\x1b[K');
+    this.shown = false;
+  }
+}

@@ -1,0 +1,395 @@
+// A collection: points with ids, vectors, texts and payloads.
+import {
+  checkSignal,
+  encodeJson,
+  isObject,
+  readChoice,
+  readId,
+  readOptions,
+  readText,
+  readVector,
+  readWhole,
+  shown,
+  type Vector,
+} from './check.js';
+import type { Session } from './session.js';
+import { NearfieldError, invalid } from './errors.js';
+import type { IndexKind } from './generated/kinds.js';
+import type { Metric } from './generated/metrics.js';
+import { Message } from './message.js';
+import {
+  readInclude,
+  readQuery,
+  runQueries,
+  takeVectors,
+  withFilter,
+  type Filter,
+  type Hits,
+  type Part,
+  type SearchOptions,
+} from './search.js';
+
+/** What a collection is; fixed when it is created. */
+export interface CollectionSchema {
+  /** Components of each vector, 1 to 65,536. Left out: no vectors, only text and payload. */
+  dimension?: number | undefined;
+  /** Default 'cosine'. */
+  metric?: Metric | undefined;
+  /** Default 'auto': flat while that is fast enough, then hnsw. */
+  index?:
+    | 'auto'
+    | IndexKind
+    | {
+        kind: 'auto' | IndexKind;
+        /** hnsw: links per point; default 16. */
+        m?: number | undefined;
+        /** hnsw: breadth of the search that finds them; default 200. */
+        efConstruct?: number | undefined;
+        code?: 'f32' | undefined;
+      }
+    | undefined;
+  vectorStorage?: 'memory' | undefined;
+  /** Full-text search. Left out: none. */
+  text?:
+    | {
+        /** 'text' is the point's text, other names are dotted payload fields; default ['text']. */
+        fields?: readonly string[] | undefined;
+        /** English stemming; default true. */
+        stemming?: boolean | undefined;
+      }
+    | undefined;
+}
+
+export interface Point<Payload = Record<string, unknown>> {
+  /** 1 to 1,024 bytes of UTF-8. */
+  id: string;
+  vector?: Vector | undefined;
+  text?: string | undefined;
+  /** Plain JSON data, an object. */
+  payload?: Payload | undefined;
+}
+
+/** A point as it comes back. */
+export interface StoredPoint<Payload = Record<string, unknown>> {
+  id: string;
+  payload?: Payload;
+  text?: string;
+  vector?: Float32Array;
+}
+
+/** 'strict': on stable storage when the promise resolves. 'relaxed': handed to the system. */
+export type Durability = 'strict' | 'relaxed';
+
+export interface WriteOptions {
+  /** Default: what the database was opened with, 'strict' if nothing. */
+  durability?: Durability | undefined;
+  /** Looked at before the write starts; a write that started is carried out. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Ids by what happened to them. In this version a call is carried out whole or fails whole. */
+export interface UpsertReport {
+  ok: string[];
+  failed: { id: string; code: string; message: string; retryable: boolean }[];
+  unknown: string[];
+}
+
+export interface ReadOptions {
+  /** Default ['payload', 'text']. */
+  include?: readonly Part[] | undefined;
+}
+
+export interface ScrollOptions extends ReadOptions {
+  filter?: Filter | undefined;
+  /** Points a page, 1 to 10,000; default 256. */
+  batch?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface CollectionInfo {
+  count: number;
+  dimension: number;
+  metric: Metric;
+  index: { kind: IndexKind; code: 'f32'; parameters: Record<string, number>; reason: string };
+  memory: { indexBytes: number; vectorBytes: number; payloadBytes: number; wasmBytes: number };
+  storage: string;
+  recovery: Recovery;
+  engine: string;
+}
+
+/** What opening the database found and did. */
+export interface Recovery {
+  /** Of the manifest that was used; 0: a new database. */
+  generation: number;
+  /** Newer manifests that did not check out. */
+  generationsSkipped: number;
+  logBatches: number;
+  logBytesDiscarded: number;
+  /** Collections whose derived state was built again from rows. */
+  rebuilt: string[];
+}
+
+/** A schema as the engine keeps it. */
+interface EngineSchema {
+  dimension: number;
+  metric: Metric;
+  index?: { kind?: string; m?: number; efConstruct?: number };
+}
+
+interface Description {
+  schema: EngineSchema;
+  count: number;
+  kind: IndexKind;
+  reason: string;
+  indexBytes: number;
+  vectorBytes: number;
+  payloadBytes: number;
+}
+
+const maxPage = 10_000;
+
+export class Collection<Payload extends object = Record<string, unknown>> {
+  readonly name: string;
+  readonly #session: Session;
+  readonly #dimension: number;
+
+  /** Private to the package; use db.collection(). */
+  constructor(session: Session, name: string, dimension: number) {
+    this.#session = session;
+    this.name = name;
+    this.#dimension = dimension;
+  }
+
+  /**
+   * Adds points, replacing those whose ids are known. Resolves when all of them are durable; when one is bad, the call
+   * fails and none is stored.
+   *
+   * ```js
+   * await notes.upsert([{ id: 'a', vector: [0.1, 0.2, 0.3], text: 'words', payload: { year: 2026 } }]);
+   * ```
+   *
+   * Throws InvalidArgument, DimensionMismatch, LimitExceeded, ReadOnly, QuotaExceeded, StorageFailed, Conflict, Closed.
+   */
+  async upsert(points: readonly Point<Payload>[], options?: WriteOptions): Promise<UpsertReport> {
+    const relaxed = this.#readWrite(options);
+    if (!Array.isArray(points)) throw invalid(`points must be an array, got ${shown(points)}`);
+    const message = this.#message({ relaxed });
+    const ids = new Set<string>();
+    message.word(points.length);
+    for (let i = 0; i < points.length; i++) {
+      const id = this.#writePoint(message, points[i], `points[${i}]`);
+      if (ids.has(id)) throw invalid(`points[${i}]: the id ${shown(id)} stands twice in one batch`, id);
+      ids.add(id);
+    }
+    this.#session.requireOpen();
+    if (ids.size > 0) await this.#session.run('_upsert', message);
+    return { ok: [...ids], failed: [], unknown: [] };
+  }
+
+  /**
+   * The best points for a vector, a text, or both; by score, greatest first, then by id.
+   *
+   * ```js
+   * const hits = await notes.search({ text: 'words', k: 5, filter: { year: { $gte: 2024 } } });
+   * ```
+   *
+   * Throws InvalidArgument, DimensionMismatch, FilterError, ConfigError, Unsupported, Aborted, Closed.
+   */
+  async search(options: SearchOptions): Promise<Hits<Payload>> {
+    const query = readQuery(options, this.#dimension);
+    return runQueries<Payload>(this.#session.engine(), this.name, [query])[0] as Hits<Payload>;
+  }
+
+  /** Several searches in one call across the line; answers in their order. */
+  async searchBatch(queries: readonly SearchOptions[]): Promise<Hits<Payload>[]> {
+    if (!Array.isArray(queries)) throw invalid(`queries must be an array, got ${shown(queries)}`);
+    const read = queries.map((query) => readQuery(query, this.#dimension));
+    return runQueries<Payload>(this.#session.engine(), this.name, read);
+  }
+
+  /** The points of these ids, in their order; ids nobody has are left out. */
+  async get(ids: readonly string[], options?: ReadOptions): Promise<StoredPoint<Payload>[]> {
+    const { include } = readOptions(options, 'get', ['include']);
+    const message = this.#message(include === undefined ? {} : { include: readInclude(include) });
+    message.strings(readIds(ids));
+    const engine = this.#session.engine();
+    const { points } = engine.call<{ points: StoredPoint<Payload>[] }>('_get', message.finish());
+    return takeVectors(engine, points);
+  }
+
+  /**
+   * Deletes points by id, or all that a filter matches. Answers how many existed.
+   *
+   * ```js
+   * await notes.delete(['a', 'b']);
+   * await notes.delete({ filter: { tag: 'old' } });
+   * ```
+   */
+  async delete(target: readonly string[] | { filter: Filter }, options?: WriteOptions): Promise<number> {
+    const relaxed = this.#readWrite(options);
+    let message: Message;
+    if (Array.isArray(target)) {
+      message = this.#message({ relaxed }).strings(readIds(target));
+    } else {
+      const { filter } = readOptions(target, 'delete', ['filter']);
+      // A filter that is missing must not mean everything; clear() does.
+      if (filter === undefined) throw invalid('delete: give an array of ids or { filter }; clear() deletes everything');
+      message = this.#message({ relaxed }, filter);
+    }
+    const { deleted } = await this.#session.run<{ deleted: number }>('_remove', message);
+    return deleted;
+  }
+
+  /** How many points there are, or pass the filter. */
+  async count(options?: { filter?: Filter | undefined }): Promise<number> {
+    const { filter } = readOptions(options, 'count', ['filter']);
+    const message = this.#message({}, filter);
+    return this.#session.engine().call<{ count: number }>('_count', message.finish()).count;
+  }
+
+  /**
+   * All points, or those a filter matches, by ascending id, in pages.
+   *
+   * ```js
+   * for await (const page of notes.scroll({ batch: 100 })) for (const point of page) console.log(point.id);
+   * ```
+   *
+   * A point that is written while the loop runs is seen if its id comes after the last one handed out.
+   */
+  async *scroll(options?: ScrollOptions): AsyncGenerator<StoredPoint<Payload>[], void, undefined> {
+    const { filter, batch, include, signal } = readOptions(options, 'scroll', ['filter', 'batch', 'include', 'signal']);
+    const limit = batch === undefined ? 256 : readWhole(batch, 'batch', 1, maxPage);
+    const fixed: Record<string, unknown> = { limit };
+    if (include !== undefined) fixed['include'] = readInclude(include);
+    let after = '';
+    for (;;) {
+      checkSignal(signal);
+      const message = this.#message({ ...fixed, after }, filter);
+      const engine = this.#session.engine();
+      const { points } = engine.call<{ points: StoredPoint<Payload>[] }>('_scroll', message.finish());
+      if (points.length === 0) return;
+      after = (points.at(-1) as StoredPoint<Payload>).id;
+      yield takeVectors(engine, points);
+      if (points.length < limit) return;
+    }
+  }
+
+  /** Deletes every point. Answers how many there were. */
+  async clear(): Promise<number> {
+    return (await this.#session.run<{ deleted: number }>('_clear', this.#message({}))).deleted;
+  }
+
+  /** What the collection is, how it is searched and what it takes. */
+  async info(): Promise<CollectionInfo> {
+    const engine = this.#session.engine();
+    const about = engine.call<Description>('_describe', this.#message({}).finish());
+    const { m, efConstruct } = about.schema.index ?? {};
+    const parameters: Record<string, number> = {};
+    if (about.kind === 'hnsw' && m !== undefined) parameters['m'] = m;
+    if (about.kind === 'hnsw' && efConstruct !== undefined) parameters['efConstruct'] = efConstruct;
+    return {
+      count: about.count,
+      dimension: about.schema.dimension ?? 0,
+      metric: about.schema.metric,
+      index: { kind: about.kind, code: 'f32', parameters, reason: about.reason },
+      memory: {
+        indexBytes: about.indexBytes,
+        vectorBytes: about.vectorBytes,
+        payloadBytes: about.payloadBytes,
+        wasmBytes: engine.memory.byteLength,
+      },
+      storage: this.#session.volume.kind,
+      recovery: this.#session.info().recovery,
+      engine: 'wasm-simd128',
+    };
+  }
+
+  #message(options: Record<string, unknown>, filter?: unknown): Message {
+    return new Message(withFilter({ collection: this.name, ...options }, filter));
+  }
+
+  #readWrite(given: unknown): boolean {
+    const { durability, signal } = readOptions(given, 'options', ['durability', 'signal']);
+    checkSignal(signal);
+    return (durability === undefined ? this.#session.durability : readDurability(durability)) === 'relaxed';
+  }
+
+  #writePoint(message: Message, given: unknown, what: string): string {
+    if (!isObject(given)) throw invalid(`${what} must be an object, got ${shown(given)}`, given);
+    const point = readOptions(given, what, ['id', 'vector', 'text', 'payload'], {
+      sparse: 'this version has no sparse vectors; use text for words',
+    });
+    const id = readId(point.id, `${what}.id`);
+    message.string(id);
+    message.string(point.text === undefined ? '' : readText(point.text, `${what}.text`));
+    if (point.payload !== undefined && !isObject(point.payload)) {
+      throw invalid(`${what}.payload must be an object, got ${shown(point.payload)}`, point.payload);
+    }
+    message.string(point.payload === undefined ? '' : encodeJson(point.payload, `${what}.payload`));
+    const vector = point.vector === undefined ? undefined : readVector(point.vector, `${what}.vector`, this.#dimension);
+    message.word(vector?.length ?? 0).align();
+    if (vector !== undefined) message.floats(vector);
+    return id;
+  }
+}
+
+function readIds(ids: unknown): string[] {
+  if (!Array.isArray(ids)) throw invalid(`ids must be an array of strings, got ${shown(ids)}`, ids);
+  return ids.map((id: unknown, i) => readId(id, `ids[${i}]`));
+}
+
+export function readDurability(value: unknown): Durability {
+  return readChoice(value, 'durability', ['strict', 'relaxed']);
+}
+
+/** JSON text of a schema, as core/collection/schema.h reads it. */
+export function encodeSchema(given: unknown): string {
+  const { dimension, metric, index, vectorStorage, text } = readOptions(
+    given,
+    'schema',
+    ['dimension', 'metric', 'index', 'vectorStorage', 'text'],
+    {
+      payload: 'this version has no payload indexes; every payload field can be filtered without one, so leave it out',
+      sparse: 'this version has no sparse vectors; use text for words',
+    },
+  );
+  if (vectorStorage !== undefined && vectorStorage !== 'memory') {
+    readChoice(vectorStorage, 'schema.vectorStorage', ['memory', 'onDemand', 'codesOnly']);
+    throw new NearfieldError(
+      'Unsupported',
+      `schema.vectorStorage ${shown(vectorStorage)} is not supported; use 'memory'`,
+      {
+        value: vectorStorage,
+      },
+    );
+  }
+  const out: Record<string, unknown> = {};
+  if (dimension !== undefined) out['dimension'] = readWhole(dimension, 'schema.dimension', 0, 65_536);
+  if (metric !== undefined) out['metric'] = readText(metric, 'schema.metric');
+  if (index !== undefined) out['index'] = readIndex(index);
+  if (text !== undefined) out['text'] = text;
+  return encodeJson(out, 'schema');
+}
+
+function readIndex(given: unknown): object {
+  const { kind, code, ...rest } = readOptions(
+    typeof given === 'string' ? { kind: given } : given,
+    'schema.index',
+    ['kind', 'm', 'efConstruct', 'code'],
+    {
+      partitions: "this version has no partitioned index; use kind 'hnsw'",
+      subVectors: "this version has no product quantiser; use kind 'hnsw'",
+    },
+  );
+  if (typeof kind === 'string' && kind.startsWith('ivf_')) {
+    throw new NearfieldError('Unsupported', `schema.index.kind ${shown(kind)} is not supported; use 'auto' or 'hnsw'`, {
+      value: kind,
+    });
+  }
+  if (code !== undefined && code !== 'f32') {
+    throw new NearfieldError('Unsupported', `schema.index.code ${shown(code)} is not supported; use 'f32'`, {
+      value: code,
+    });
+  }
+  return kind === undefined ? rest : { kind, ...rest };
+}

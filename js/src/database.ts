@@ -1,0 +1,196 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+// Opening a database, and what can be done with it as a whole.
+import { readBoolean, readChoice, readOptions, readText, shown } from './check.js';
+import {
+  Collection,
+  encodeSchema,
+  readDurability,
+  type CollectionSchema,
+  type Durability,
+  type Recovery,
+} from './collection.js';
+import { NearfieldError, invalid } from './errors.js';
+import type { WasmSource } from './load.js';
+import { Message } from './message.js';
+import { Session } from './session.js';
+import type { Volume } from './volumes/volume.js';
+
+export type StorageKind = 'auto' | 'memory' | 'node' | 'indexeddb';
+
+export interface OpenOptions {
+  /**
+   * Where the database is. node: a folder. indexeddb: a name, or an absolute path that names the IndexedDB database as
+   * Emscripten's IDBFS would its mount point; names live below `/nearfield/`. memory: only shown in messages.
+   */
+  path?: string | undefined;
+  /** Default 'auto': node where there are files, indexeddb in a browser. */
+  storage?: StorageKind | undefined;
+  /** Takes no lock and refuses writes; default false. */
+  readOnly?: boolean | undefined;
+  /** Default for writes; 'strict' if left out. */
+  durability?: Durability | undefined;
+  /** The engine's file, see load(); default: what load() was given last, or the file of this package. */
+  wasm?: WasmSource | undefined;
+}
+
+export interface DatabaseInfo {
+  path: string;
+  storage: Exclude<StorageKind, 'auto'>;
+  readOnly: boolean;
+  generation: number;
+  collections: string[];
+  recovery: Recovery;
+  memory: { wasmBytes: number };
+  engine: string;
+}
+
+/**
+ * Opens a database, or makes a new one where there is none.
+ *
+ * ```js
+ * const db = await open({ path: './.nearfield' });
+ * ```
+ *
+ * Throws DatabaseLocked while somebody else writes to it, StorageCorrupt, VersionError, StorageFailed, NotFound (read
+ * only), InvalidArgument and ConfigError for bad options, and what load() throws.
+ */
+export async function open(options?: OpenOptions): Promise<Database> {
+  const { session, readOnly } = await openSession(options);
+  return new Database(session, readOnly);
+}
+
+/** For the parts of this package that need more than a Database shows. */
+export async function openSession(given?: unknown): Promise<{ session: Session; readOnly: boolean }> {
+  const options = readOptions(given, 'open', ['path', 'storage', 'readOnly', 'durability', 'wasm']);
+  const readOnly = options.readOnly === undefined ? false : readBoolean(options.readOnly, 'readOnly');
+  const durability = options.durability === undefined ? 'strict' : readDurability(options.durability);
+  const volume = await openVolume(options.storage, options.path, readOnly);
+  const session = await Session.open(volume, readOnly, durability, options.wasm as WasmSource | undefined);
+  return { session, readOnly };
+}
+
+async function openVolume(storage: unknown, path: unknown, readOnly: boolean): Promise<Volume> {
+  if (storage === 'opfs') {
+    throw new NearfieldError('Unsupported', "storage 'opfs' is not supported; use 'indexeddb'", { value: storage });
+  }
+  const asked = readChoice(storage ?? 'auto', 'storage', ['auto', 'memory', 'node', 'indexeddb']);
+  const kind = asked === 'auto' ? kindOfHost() : asked;
+  if (path === undefined && kind !== 'memory') {
+    throw invalid("open: path is missing; without one, only storage: 'memory' can be opened");
+  }
+  const place = path === undefined ? 'memory' : readText(path, 'path');
+  if (place === '' || place.includes('\0')) throw invalid(`path ${shown(place)} names no place`, place);
+  switch (kind) {
+    case 'memory':
+      return new (await import('./volumes/memory.js')).MemoryVolume(place);
+    case 'node':
+      if (!isNode()) {
+        throw new NearfieldError('Unsupported', "storage 'node' needs a host with files; use 'indexeddb' or 'memory'", {
+          value: kind,
+        });
+      }
+      return (await import('./volumes/node.js')).NodeVolume.open(place, readOnly);
+    case 'indexeddb':
+      return new (await import('./volumes/indexeddb.js')).IndexedDbVolume(mountPoint(place));
+  }
+}
+
+function isNode(): boolean {
+  return typeof process === 'object' && typeof process.versions?.node === 'string';
+}
+
+function kindOfHost(): Exclude<StorageKind, 'auto'> {
+  if (isNode()) return 'node';
+  if (typeof indexedDB !== 'undefined') return 'indexeddb';
+  throw new NearfieldError('Unsupported', "this host has neither files nor IndexedDB; use storage: 'memory'");
+}
+
+// './.nearfield', as used in Node, works in a browser too.
+function mountPoint(path: string): string {
+  const absolute = path.startsWith('/') ? path : `/nearfield/${path.replace(/^(\.\/)+/, '')}`;
+  const parts = absolute.slice(1).split('/');
+  for (const part of parts) {
+    if (!/^[A-Za-z0-9._-]{1,64}$/.test(part) || /^\.+$/.test(part)) {
+      throw invalid(
+        `path ${shown(path)} is no name for a database in the browser: its parts are 1 to 64 letters, digits, '.', '_' and '-'`,
+        path,
+      );
+    }
+  }
+  if (parts.length > 8) throw invalid(`path ${shown(path)} is more than 8 levels deep`, path);
+  return absolute;
+}
+
+export class Database {
+  readonly #session: Session;
+  readonly #readOnly: boolean;
+
+  /** Private to the package; use open(). */
+  constructor(session: Session, readOnly: boolean) {
+    this.#session = session;
+    this.#readOnly = readOnly;
+  }
+
+  /**
+   * The collection of that name. With a schema it is created where it does not exist; a different schema than the one
+   * it was created with is an error. Without one it must exist.
+   *
+   * ```js
+   * const notes = await db.collection('notes', { dimension: 384, text: {} });
+   * ```
+   *
+   * Throws SchemaMismatch, NotFound, ConfigError, InvalidArgument, Unsupported, ReadOnly, Closed.
+   */
+  async collection<Payload extends object = Record<string, unknown>>(
+    name: string,
+    schema?: CollectionSchema,
+  ): Promise<Collection<Payload>> {
+    const named = `{"collection":${JSON.stringify(readText(name, 'name'))}`;
+    type Answer = { schema: { dimension?: number } };
+    const answer =
+      schema === undefined
+        ? this.#session.engine().call<Answer>('_describe', new Message(`${named}}`).finish())
+        : await this.#session.run<Answer>(
+            '_createCollection',
+            new Message(`${named},"schema":${encodeSchema(schema)}}`),
+          );
+    return new Collection<Payload>(this.#session, name, answer.schema.dimension ?? 0);
+  }
+
+  /** The names of all collections. */
+  async collections(): Promise<string[]> {
+    return this.#session.info().collections;
+  }
+
+  /** Deletes a collection with its points. Answers whether it existed. */
+  async dropCollection(name: string): Promise<boolean> {
+    const options = JSON.stringify({ collection: readText(name, 'name') });
+    return (await this.#session.run<{ existed: boolean }>('_dropCollection', new Message(options))).existed;
+  }
+
+  /** Writes a checkpoint, so that the next open() need not replay the log. Writes are durable without it. */
+  async flush(): Promise<void> {
+    await this.#session.run('_checkpoint');
+  }
+
+  async info(): Promise<DatabaseInfo> {
+    const { volume } = this.#session;
+    return {
+      path: volume.path,
+      storage: volume.kind,
+      readOnly: this.#readOnly,
+      ...this.#session.info(),
+      memory: { wasmBytes: this.#session.engine().memory.byteLength },
+      engine: 'wasm-simd128',
+    };
+  }
+
+  /** Writes a checkpoint, gives the lock back and frees the memory. Later calls throw Closed, a second close waits. */
+  async close(): Promise<void> {
+    await this.#session.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

@@ -1,0 +1,24 @@
+// nearfield: vector and full-text search over your documents, in the browser, at the edge and in Node.
+//
+// Importing this starts no work and touches no global.
+export { open, type Database, type DatabaseInfo, type OpenOptions, type StorageKind } from './database.js';
+export { load, type LoadOptions, type WasmSource } from './load.js';
+export { NearfieldError, type Code } from './errors.js';
+export type {
+  Collection,
+  CollectionInfo,
+  CollectionSchema,
+  Durability,
+  Point,
+  ReadOptions,
+  Recovery,
+  ScrollOptions,
+  StoredPoint,
+  UpsertReport,
+  WriteOptions,
+} from './collection.js';
+export type { Filter, Fusion, Hit, Hits, LegScore, Part, Plan, SearchOptions } from './search.js';
+export type { Vector } from './check.js';
+export type { FilterOperator } from './generated/operators.js';
+export type { IndexKind } from './generated/kinds.js';
+export type { Metric } from './generated/metrics.js';

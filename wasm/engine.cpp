@@ -1,0 +1,589 @@
+#include "wasm/engine.h"
+
+#include <algorithm>
+#include <new>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+#include "wasm/marshal.h"
+
+namespace nearfield {
+
+namespace {
+
+// An input buffer above this is given back after its call; smaller ones are reused.
+constexpr size_t kKeptInputBytes = 1 << 20;
+constexpr size_t kMaxQueries = 10'000;
+constexpr size_t kMaxScrollPage = 10'000;
+
+constexpr const char* kBlocks = "blocks";
+constexpr const char* kFiles = "files";
+
+constexpr uint32_t kCodeCount = 1
+#define NEARFIELD_CODE(name, retryable, meaning) +1
+#include "core/base/status.def"
+#undef NEARFIELD_CODE
+    ;
+
+uint32_t address(const void* pointer) { return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(pointer)); }
+
+std::string deleted_json(size_t deleted) {
+  return JsonText().open('{').key("deleted").integer(deleted).close('}').take();
+}
+
+void write_error(JsonText& out, const Error& error) {
+  out.key("message").string(error.message);
+  if (!error.value.empty()) out.key("value").raw(error.value);
+}
+
+Durability durability_option(const Json& options) {
+  return flag_option(options, "relaxed", false) ? Durability::kRelaxed : Durability::kStrict;
+}
+
+void write_effect(JsonText& out, const PendingEffect& effect) {
+  const auto kind = [&](std::string_view name) -> JsonText& { return out.key("kind").string(name); };
+  const auto bytes = [&](const Bytes& value) { out.key("bytes").place(value.data(), value.size()); };
+  const auto relaxed = [&](Durability value) { out.key("relaxed").boolean(value == Durability::kRelaxed); };
+  out.open('{').key("id").integer(effect.id);
+  std::visit(
+      [&]<typename T>(const T& request) {
+        if constexpr (std::is_same_v<T, ListEffect>) {
+          kind("list");
+        } else if constexpr (std::is_same_v<T, ReadEffect>) {
+          kind("read").key("name").string(request.name);
+          out.key("offset").integer(request.offset).key("length").integer(request.length);
+        } else if constexpr (std::is_same_v<T, WriteEffect>) {
+          kind("write").key("name").string(request.name);
+          bytes(request.bytes);
+        } else if constexpr (std::is_same_v<T, AppendEffect>) {
+          kind("append").key("name").string(request.name).key("offset").integer(request.offset);
+          out.key("generation").integer(request.expected_generation);
+          relaxed(request.durability);
+          bytes(request.bytes);
+        } else if constexpr (std::is_same_v<T, CommitEffect>) {
+          kind("commit").key("generation").integer(request.expected_generation);
+          relaxed(request.durability);
+          bytes(request.manifest);
+          out.key("obsolete").open('[');
+          for (const std::string& name : request.obsolete) out.string(name);
+          out.close(']');
+        } else if constexpr (std::is_same_v<T, LockEffect>) {
+          kind("lock").key("exclusive").boolean(request.exclusive);
+        } else if constexpr (std::is_same_v<T, UnlockEffect>) {
+          kind("unlock");
+        } else {
+          static_assert(std::is_same_v<T, SleepEffect>);
+          kind("sleep").key("milliseconds").integer(request.milliseconds);
+        }
+      },
+      effect.request);
+  out.close('}');
+}
+
+void write_leg(JsonText& out, const char* name, const LegScore& leg) {
+  out.key(name).open('{').key("score").number(leg.score).key("rank").integer(leg.rank).close('}');
+}
+
+Error out_of_memory() {
+  return {Code::kOutOfMemory, "the WebAssembly memory cannot grow far enough for this call; nothing was changed", ""};
+}
+
+}  // namespace
+
+uint32_t Engine::input(uint32_t bytes) {
+  if (bytes > input_bytes_ || input_ == nullptr) {
+    input_.reset();
+    input_bytes_ = 0;
+    input_.reset(new (std::nothrow) uint8_t[bytes]);
+    if (input_ == nullptr) return 0;
+    input_bytes_ = bytes;
+  }
+  return address(input_.get());
+}
+
+uint32_t Engine::outcome() const { return address(&outcome_); }
+
+void Engine::call(Verb verb, uint32_t length) {
+  const auto run = [&]() -> Answer {
+    try {
+      ASSIGN_OR_RETURN(Message message, read_message({input_.get(), std::min<size_t>(length, input_bytes_)}));
+      return (this->*verb)(message);
+    } catch (const std::bad_alloc&) {
+      return out_of_memory();
+    } catch (const std::length_error&) {
+      return out_of_memory();
+    }
+  };
+  Answer answer = run();
+  if (input_bytes_ > kKeptInputBytes) {
+    input_.reset();
+    input_bytes_ = 0;
+  }
+  outcome_.code = static_cast<uint32_t>(answer.code());
+  if (answer.ok()) {
+    output_ = std::move(answer).value();
+  } else {
+    JsonText out;
+    out.open('{');
+    write_error(out, answer.error());
+    output_ = out.close('}').take();
+  }
+  outcome_.offset = address(output_.data());
+  outcome_.length = static_cast<uint32_t>(output_.size());
+}
+
+Engine::Answer Engine::take_effects(Message&) {
+  taken_ = effects_.take_pending();
+  JsonText out;
+  out.open('{').key("effects").open('[');
+  for (const PendingEffect& effect : taken_) write_effect(out, effect);
+  out.close(']').key("finished").open('[');
+  for (Operation& operation : operations_) {
+    if (!operation.task.done()) continue;
+    const Answer answer = finish(operation);
+    out.open('{').key("operation").integer(operation.id).key("code").integer(static_cast<uint64_t>(answer.code()));
+    if (answer.ok()) {
+      out.key("result").raw(answer.value());
+    } else {
+      write_error(out, answer.error());
+    }
+    out.close('}');
+  }
+  std::erase_if(operations_, [](const Operation& operation) { return operation.task.done(); });
+  return out.close(']').close('}').take();
+}
+
+Engine::Answer Engine::finish(Operation& operation) {
+  try {
+    return operation.task.take();
+  } catch (const std::bad_alloc&) {
+    return out_of_memory();
+  } catch (const std::length_error&) {
+    return out_of_memory();
+  }
+}
+
+Engine::Answer Engine::answer(Message& message) {
+  const Json& options = message.options;
+  ASSIGN_OR_RETURN(const uint64_t id, whole_option(options, "id"));
+  EffectAnswer answer;
+  if (options.contains("now") && options["now"].is_number_unsigned()) answer.now_ms = options["now"].get<uint64_t>();
+  if (options.contains("code")) {
+    ASSIGN_OR_RETURN(const size_t code, size_option(options, "code"));
+    ASSIGN_OR_RETURN(std::string text, string_option(options, "message"));
+    const bool known = code > 0 && code < kCodeCount;
+    answer.status = Error{known ? static_cast<Code>(code) : Code::kInternal, std::move(text),
+                          options.contains("value") ? write_json(options["value"]) : ""};
+  }
+  if (options.contains("generation")) {
+    ASSIGN_OR_RETURN(answer.generation, whole_option(options, "generation"));
+  }
+  if (options.contains("files") && options["files"].is_array()) {
+    for (const Json& file : options["files"]) {
+      ASSIGN_OR_RETURN(std::string name, string_option(file, "name"));
+      ASSIGN_OR_RETURN(const uint64_t length, whole_option(file, "length"));
+      answer.files.push_back({std::move(name), length});
+    }
+  }
+  const ByteView bytes = message.binary.get_bytes(message.binary.remaining());
+  answer.bytes.assign(bytes.begin(), bytes.end());
+  effects_.answer(id, std::move(answer));
+  return std::string("{}");
+}
+
+Engine::Answer Engine::start(Task<Answer> task) {
+  const uint32_t id = next_operation_++;
+  operations_.push_back({id, std::move(task)});
+  operations_.back().task.start();
+  return JsonText().open('{').key("operation").integer(id).close('}').take();
+}
+
+Status Engine::require_database() const {
+  if (database_ == nullptr) return Error{Code::kClosed, "the database is not open", ""};
+  return {};
+}
+
+Result<const Collection*> Engine::collection(const Json& options) const {
+  RETURN_IF_ERROR(require_database());
+  ASSIGN_OR_RETURN(const std::string name, string_option(options, "collection"));
+  const Collection* found = database_->find(name);
+  if (found == nullptr) return Error{Code::kNotFound, "there is no collection " + shown(name), shown(name)};
+  return found;
+}
+
+Result<std::optional<Filter>> Engine::filter(const Json& options) const {
+  const auto found = options.find("filter");
+  if (found == options.end()) return std::optional<Filter>();
+  ASSIGN_OR_RETURN(Filter parsed, Filter::parse(*found));
+  return std::optional<Filter>(std::move(parsed));
+}
+
+Engine::Answer Engine::open(Message& message) {
+  OpenOptions options;
+  options.read_only = flag_option(message.options, "readOnly", false);
+  return start(run_open(options));
+}
+
+Task<Engine::Answer> Engine::run_open(OpenOptions options) {
+  CO_ASSIGN_OR_RETURN(database_, co_await Database::open(effects_, options));
+  co_return std::string("{}");
+}
+
+Engine::Answer Engine::close(Message&) {
+  RETURN_IF_ERROR(require_database());
+  return start(run_close());
+}
+
+Task<Engine::Answer> Engine::run_close() {
+  const AsyncLock::Held held = co_await writes_.acquire();
+  CO_RETURN_IF_ERROR(co_await database_->close());
+  co_return std::string("{}");
+}
+
+Engine::Answer Engine::checkpoint(Message&) {
+  RETURN_IF_ERROR(require_database());
+  return start(run_checkpoint());
+}
+
+Task<Engine::Answer> Engine::run_checkpoint() {
+  const AsyncLock::Held held = co_await writes_.acquire();
+  CO_RETURN_IF_ERROR(co_await database_->checkpoint());
+  co_return std::string("{}");
+}
+
+Engine::Answer Engine::create_collection(Message& message) {
+  RETURN_IF_ERROR(require_database());
+  ASSIGN_OR_RETURN(std::string name, string_option(message.options, "collection"));
+  RETURN_IF_ERROR(check_collection_name(name));
+  ASSIGN_OR_RETURN(Schema schema, parse_schema(message.options.value("schema", Json::object())));
+  return start(run_create_collection(std::move(name), std::move(schema)));
+}
+
+Task<Engine::Answer> Engine::run_create_collection(std::string name, Schema schema) {
+  const AsyncLock::Held held = co_await writes_.acquire();
+  CO_ASSIGN_OR_RETURN(const Collection* found, co_await database_->collection(std::move(name), std::move(schema)));
+  co_return JsonText().open('{').key("schema").raw(write_json(schema_json(found->schema()))).close('}').take();
+}
+
+Engine::Answer Engine::drop_collection(Message& message) {
+  RETURN_IF_ERROR(require_database());
+  ASSIGN_OR_RETURN(std::string name, string_option(message.options, "collection"));
+  return start(run_drop_collection(std::move(name)));
+}
+
+Task<Engine::Answer> Engine::run_drop_collection(std::string name) {
+  const AsyncLock::Held held = co_await writes_.acquire();
+  CO_ASSIGN_OR_RETURN(const bool existed, co_await database_->drop_collection(std::move(name)));
+  co_return JsonText().open('{').key("existed").boolean(existed).close('}').take();
+}
+
+Engine::Answer Engine::upsert(Message& message) {
+  ASSIGN_OR_RETURN(const Collection* target, collection(message.options));
+  Batch batch;
+  ASSIGN_OR_RETURN(batch.upserts, read_points(message.binary));
+  // Also checked when its turn comes; here it fails before it waits for others.
+  RETURN_IF_ERROR(target->check(batch));
+  std::vector<CollectionBatch> batches;
+  batches.push_back({target->name(), std::move(batch)});
+  return start(run_write(std::move(batches), durability_option(message.options)));
+}
+
+Task<Engine::Answer> Engine::run_write(std::vector<CollectionBatch> batches, Durability durability) {
+  const AsyncLock::Held held = co_await writes_.acquire();
+  CO_ASSIGN_OR_RETURN(const size_t deleted, co_await database_->write(std::move(batches), durability));
+  co_return deleted_json(deleted);
+}
+
+Engine::Answer Engine::remove(Message& message) {
+  ASSIGN_OR_RETURN(const Collection* target, collection(message.options));
+  const Durability durability = durability_option(message.options);
+  ASSIGN_OR_RETURN(std::optional<Filter> wanted, filter(message.options));
+  if (wanted.has_value()) return start(run_remove_matching(target->name(), std::move(*wanted), durability));
+  Batch batch;
+  ASSIGN_OR_RETURN(batch.deletes, read_strings(message.binary));
+  std::vector<CollectionBatch> batches;
+  batches.push_back({target->name(), std::move(batch)});
+  return start(run_write(std::move(batches), durability));
+}
+
+Task<Engine::Answer> Engine::run_remove_matching(std::string name, Filter wanted, Durability durability) {
+  const AsyncLock::Held held = co_await writes_.acquire();
+  const Collection* target = database_->find(name);
+  if (target == nullptr) co_return Error{Code::kNotFound, "there is no collection " + shown(name), shown(name)};
+  Batch batch;
+  target->matching(&wanted).for_each([&](RowId row) { batch.deletes.emplace_back(target->row(row).id); });
+  if (batch.empty()) co_return deleted_json(0);
+  std::vector<CollectionBatch> batches;
+  batches.push_back({std::move(name), std::move(batch)});
+  CO_ASSIGN_OR_RETURN(const size_t deleted, co_await database_->write(std::move(batches), durability));
+  co_return deleted_json(deleted);
+}
+
+Engine::Answer Engine::clear(Message& message) {
+  ASSIGN_OR_RETURN(const Collection* target, collection(message.options));
+  return start(run_clear(target->name()));
+}
+
+Task<Engine::Answer> Engine::run_clear(std::string name) {
+  const AsyncLock::Held held = co_await writes_.acquire();
+  CO_ASSIGN_OR_RETURN(const size_t deleted, co_await database_->clear(std::move(name)));
+  co_return deleted_json(deleted);
+}
+
+Engine::Answer Engine::info(Message&) {
+  RETURN_IF_ERROR(require_database());
+  const RecoveryReport& report = database_->recovery();
+  JsonText out;
+  out.open('{').key("generation").integer(database_->generation()).key("collections").open('[');
+  for (const std::string& name : database_->collection_names()) out.string(name);
+  out.close(']').key("recovery").open('{').key("generation").integer(report.generation);
+  out.key("generationsSkipped").integer(report.generations_skipped);
+  out.key("logBatches").integer(report.log_batches);
+  out.key("logBytesDiscarded").integer(report.log_bytes_discarded).key("rebuilt").open('[');
+  for (const std::string& name : report.rebuilt) out.string(name);
+  return out.close(']').close('}').close('}').take();
+}
+
+Engine::Answer Engine::describe(Message& message) {
+  ASSIGN_OR_RETURN(const Collection* target, collection(message.options));
+  const CollectionInfo info = target->info();
+  JsonText out;
+  out.open('{').key("schema").raw(write_json(schema_json(target->schema())));
+  out.key("count").integer(info.count).key("tombstones").integer(info.tombstones);
+  out.key("kind").string(index_kind_name(info.kind)).key("reason").string(info.reason);
+  out.key("indexBytes").integer(info.index_bytes).key("vectorBytes").integer(info.vector_bytes);
+  return out.key("payloadBytes").integer(info.payload_bytes).close('}').take();
+}
+
+Engine::Answer Engine::search(Message& message) {
+  ASSIGN_OR_RETURN(const Collection* target, collection(message.options));
+  const auto queries = message.options.find("queries");
+  if (queries == message.options.end() || !queries->is_array()) {
+    return Error{Code::kInvalidArgument, "queries must be an array", ""};
+  }
+  if (queries->size() > kMaxQueries) {
+    return Error{Code::kLimitExceeded,
+                 std::to_string(queries->size()) + " queries in one batch; at most " + std::to_string(kMaxQueries) +
+                     " are allowed",
+                 shown(static_cast<int64_t>(queries->size()))};
+  }
+  JsonText out;
+  out.open('{').key("results").open('[');
+  for (size_t i = 0; i < queries->size(); ++i) {
+    Status status = write_query(out, *target, (*queries)[i], message.binary);
+    if (status.ok()) continue;
+    Error error = std::move(status).error();
+    if (queries->size() > 1) error.message = "query " + std::to_string(i) + ": " + error.message;
+    return error;
+  }
+  return out.close(']').close('}').take();
+}
+
+Status Engine::write_query(JsonText& out, const Collection& target, const Json& query, ByteReader& binary) const {
+  if (!query.is_object()) return Error{Code::kInvalidArgument, "a query must be an object", write_json(query)};
+  const auto options = query.find("options");
+  if (options == query.end()) return Error{Code::kInvalidArgument, "a query must have options", ""};
+  ASSIGN_OR_RETURN(SearchRequest request, parse_search_request(*options));
+  ASSIGN_OR_RETURN(const size_t components, size_option(query, "components"));
+  // The message keeps floats at multiples of four, and the input buffer is aligned for any type.
+  const ByteView bytes = binary.get_bytes(uint64_t{components} * sizeof(float));
+  if (!binary.ok()) return Error{Code::kFormatError, "message from JavaScript: a query vector is cut short", ""};
+  request.vector = {reinterpret_cast<const float*>(bytes.data()), components};
+
+  std::vector<float> embedded;
+  if (flag_option(query, "embed", false)) {
+    if (embedder_ == nullptr) return Error{Code::kUnsupported, "the embedder is not loaded", ""};
+    // Static embeddings and words go together best so; measured on spec documents.
+    if (!options->contains("fusion")) request.fusion = Convex{};
+    embedded.resize(embedder_->dimension());
+    embedder_->embed(request.text, embedded);
+    // A text without one known token has no direction; the words alone answer it, unless only vectors may.
+    const bool known = std::any_of(embedded.begin(), embedded.end(), [](float component) { return component != 0; });
+    if (known || request.mode == SearchMode::kDense) request.vector = embedded;
+  }
+
+  ASSIGN_OR_RETURN(const SearchResult result, target.search(request));
+  const bool highlights = flag_option(query, "highlights", false);
+  const RowParts parts{request.include_payload, request.include_text, request.include_vector};
+  out.open('{').key("hits").open('[');
+  for (const Hit& hit : result.hits) {
+    out.open('{');
+    write_row(out, hit.row, parts);
+    out.key("score").number(hit.score);
+    if (hit.dense || hit.text) {
+      out.key("parts").open('{');
+      if (hit.dense) write_leg(out, "dense", *hit.dense);
+      if (hit.text) write_leg(out, "text", *hit.text);
+      out.close('}');
+    }
+    if (highlights) {
+      out.key("highlights");
+      write_utf16_ranges(out, hit.row.text, target.highlights(request.text, hit.row.text));
+    }
+    out.close('}');
+  }
+  out.close(']');
+  if (request.explain) {
+    out.key("plan").open('{').key("strategy").string(result.plan.strategy).key("reason").string(result.plan.reason);
+    out.key("rowsAllowed").integer(result.plan.rows_allowed).key("rowsScored").integer(result.plan.rows_scored);
+    out.key("count").integer(target.count()).close('}');
+  }
+  out.close('}');
+  return {};
+}
+
+Engine::Answer Engine::get(Message& message) {
+  ASSIGN_OR_RETURN(const Collection* target, collection(message.options));
+  ASSIGN_OR_RETURN(const RowParts parts, row_parts(message.options));
+  ASSIGN_OR_RETURN(const std::vector<std::string> ids, read_strings(message.binary));
+  JsonText out;
+  out.open('{').key("points").open('[');
+  for (const std::string& id : ids) {
+    const std::optional<RowView> row = target->find(id);
+    if (!row.has_value()) continue;
+    out.open('{');
+    write_row(out, *row, parts);
+    out.close('}');
+  }
+  return out.close(']').close('}').take();
+}
+
+Engine::Answer Engine::count(Message& message) {
+  ASSIGN_OR_RETURN(const Collection* target, collection(message.options));
+  ASSIGN_OR_RETURN(const std::optional<Filter> wanted, filter(message.options));
+  const size_t matching = target->count_matching(wanted.has_value() ? &*wanted : nullptr);
+  return JsonText().open('{').key("count").integer(matching).close('}').take();
+}
+
+Engine::Answer Engine::scroll(Message& message) {
+  ASSIGN_OR_RETURN(const Collection* target, collection(message.options));
+  ASSIGN_OR_RETURN(const std::optional<Filter> wanted, filter(message.options));
+  ASSIGN_OR_RETURN(const RowParts parts, row_parts(message.options));
+  ASSIGN_OR_RETURN(const std::string after, string_option(message.options, "after"));
+  ASSIGN_OR_RETURN(const size_t limit, size_option(message.options, "limit"));
+  JsonText out;
+  out.open('{').key("points").open('[');
+  for (const RowView& row :
+       target->scroll(wanted.has_value() ? &*wanted : nullptr, after, std::min(limit, kMaxScrollPage))) {
+    out.open('{');
+    write_row(out, row, parts);
+    out.close('}');
+  }
+  return out.close(']').close('}').take();
+}
+
+Engine::Answer Engine::load_embedder(Message& message) {
+  ASSIGN_OR_RETURN(const size_t vocabulary_bytes, size_option(message.options, "vocabularyBytes"));
+  const ByteView vocabulary = message.binary.get_bytes(vocabulary_bytes);
+  const ByteView table = message.binary.get_bytes(message.binary.remaining());
+  if (!message.binary.ok()) return Error{Code::kFormatError, "the vocabulary is cut short", ""};
+  ASSIGN_OR_RETURN(embedder_, Embedder::load(as_text(vocabulary), table));
+  return JsonText().open('{').key("dimension").integer(embedder_->dimension()).close('}').take();
+}
+
+Engine::Answer Engine::embed(Message& message) {
+  if (embedder_ == nullptr) return Error{Code::kUnsupported, "the embedder is not loaded", ""};
+  ASSIGN_OR_RETURN(const std::vector<std::string> texts, read_strings(message.binary));
+  const size_t dimension = embedder_->dimension();
+  floats_.resize(texts.size() * dimension);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    embedder_->embed(texts[i], std::span(floats_).subspan(i * dimension, dimension));
+  }
+  JsonText out;
+  out.open('{').key("dimension").integer(dimension).key("vectors").place(floats_.data(), floats_.size());
+  return out.close('}').take();
+}
+
+Result<std::pair<const Collection*, const Collection*>> Engine::specs() const {
+  RETURN_IF_ERROR(require_database());
+  const Collection* blocks = database_->find(kBlocks);
+  const Collection* files = database_->find(kFiles);
+  if (blocks == nullptr || files == nullptr) {
+    return Error{Code::kNotFound, "no specs were indexed into this database", ""};
+  }
+  return std::pair(blocks, files);
+}
+
+Engine::Answer Engine::open_specs(Message&) {
+  RETURN_IF_ERROR(require_database());
+  return start(run_open_specs());
+}
+
+Task<Engine::Answer> Engine::run_open_specs() {
+  const AsyncLock::Held held = co_await writes_.acquire();
+  if (embedder_ != nullptr) {
+    Schema schema = spec_blocks_schema(embedder_->dimension());
+    CO_RETURN_IF_ERROR(co_await database_->collection(kBlocks, std::move(schema)));
+    CO_RETURN_IF_ERROR(co_await database_->collection(kFiles, spec_files_schema()));
+  }
+  co_return JsonText().open('{').key("ready").boolean(specs().ok()).close('}').take();
+}
+
+Engine::Answer Engine::index_files(Message& message) {
+  if (embedder_ == nullptr) return Error{Code::kUnsupported, "the embedder is not loaded", ""};
+  RETURN_IF_ERROR(require_database());
+  const auto files = message.options.find("files");
+  if (files == message.options.end() || !files->is_array()) {
+    return Error{Code::kInvalidArgument, "files must be an array", ""};
+  }
+  std::vector<std::string> paths;
+  std::vector<Bytes> contents;
+  for (const Json& file : *files) {
+    ASSIGN_OR_RETURN(std::string path, string_option(file, "path"));
+    ASSIGN_OR_RETURN(const uint64_t length, whole_option(file, "bytes"));
+    const ByteView bytes = message.binary.get_bytes(length);
+    if (!message.binary.ok()) return Error{Code::kFormatError, "message from JavaScript: a file is cut short", ""};
+    paths.push_back(std::move(path));
+    contents.emplace_back(bytes.begin(), bytes.end());
+  }
+  return start(run_index_files(std::move(paths), std::move(contents), durability_option(message.options)));
+}
+
+Task<Engine::Answer> Engine::run_index_files(std::vector<std::string> paths, std::vector<Bytes> contents,
+                                             Durability durability) {
+  const AsyncLock::Held held = co_await writes_.acquire();
+  CO_ASSIGN_OR_RETURN(const auto targets, specs());
+  const auto& [blocks, files] = targets;
+  if (blocks->schema().dimension != embedder_->dimension()) {
+    co_return Error{Code::kSchemaMismatch,
+                    "these specs were indexed with " + std::to_string(blocks->schema().dimension) +
+                        " dimensions, the embedder has " + std::to_string(embedder_->dimension()) +
+                        "; index them into a new database",
+                    shown(static_cast<int64_t>(embedder_->dimension()))};
+  }
+  std::vector<SourceFile> group;
+  for (size_t i = 0; i < paths.size(); ++i) group.push_back({paths[i], contents[i]});
+  CO_ASSIGN_OR_RETURN(IngestPlan plan, plan_index(*blocks, *files, group, *embedder_));
+  // The plan holds copies of all it needs; the write may take much memory of its own.
+  contents = {};
+  co_return co_await run_plan(std::move(plan), durability);
+}
+
+Engine::Answer Engine::remove_missing(Message& message) {
+  RETURN_IF_ERROR(require_database());
+  ASSIGN_OR_RETURN(std::vector<std::string> present, read_strings(message.binary));
+  return start(run_remove_missing(std::move(present), durability_option(message.options)));
+}
+
+Task<Engine::Answer> Engine::run_remove_missing(std::vector<std::string> present, Durability durability) {
+  const AsyncLock::Held held = co_await writes_.acquire();
+  CO_ASSIGN_OR_RETURN(const auto targets, specs());
+  co_return co_await run_plan(plan_removal(*targets.first, *targets.second, present), durability);
+}
+
+// REQUIRES: the caller holds writes_.
+Task<Engine::Answer> Engine::run_plan(IngestPlan plan, Durability durability) {
+  std::vector<CollectionBatch> batches;
+  if (!plan.blocks.empty()) batches.push_back({kBlocks, std::move(plan.blocks)});
+  if (!plan.files.empty()) batches.push_back({kFiles, std::move(plan.files)});
+  if (!batches.empty()) CO_RETURN_IF_ERROR(co_await database_->write(std::move(batches), durability));
+  const IngestReport& report = plan.report;
+  JsonText out;
+  out.open('{').key("filesIndexed").integer(report.files_indexed);
+  out.key("filesUnchanged").integer(report.files_unchanged).key("filesRemoved").integer(report.files_removed);
+  out.key("blocksWritten").integer(report.blocks_written).key("blocksRemoved").integer(report.blocks_removed);
+  co_return out.key("bytesRead").integer(report.bytes_read).close('}').take();
+}
+
+}  // namespace nearfield

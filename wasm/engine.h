@@ -1,0 +1,126 @@
+// Engine: one database, seen from JavaScript.
+//
+// JavaScript writes a message (wasm/marshal.h) into input(bytes), calls one verb with the message's length, and reads
+// the Outcome at outcome(). A verb either answers at once (search, get, ...) or starts an operation: it answers
+// { "operation": n } and JavaScript's pump then takes effects, performs them and answers each, until take_effects
+// reports the operation finished. Writing operations run one after another, from reading to the end of the write, so
+// what one plans from the rows it sees is still true when it is applied.
+//
+// No exception leaves a verb: out of memory becomes an Outcome. An instance that traps is of no further use.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/base/async_lock.h"
+#include "core/base/effect.h"
+#include "core/base/task.h"
+#include "core/spec/ingest.h"
+#include "core/text/embedder.h"
+#include "storage/database.h"
+
+namespace nearfield {
+
+class JsonText;
+struct Message;
+
+// Read by JavaScript as three u32.
+struct Outcome {
+  uint32_t code = 0;    // a Code; 0: none
+  uint32_t offset = 0;  // of JSON text: the answer, or { "message", "value" } of the error
+  uint32_t length = 0;
+};
+
+class Engine {
+ public:
+  using Answer = Result<std::string>;
+  using Verb = Answer (Engine::*)(Message&);
+
+  Engine() = default;
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Room for a message of that many bytes; 0 where there is no memory. Good for the next verb only.
+  uint32_t input(uint32_t bytes);
+  // Where the outcome of every call stands; fixed for the engine's life.
+  uint32_t outcome() const;
+  // Reads the message, runs the verb, fills the outcome.
+  void call(Verb verb, uint32_t length);
+
+  // Effects not handed out before and operations that ended since the last call.
+  Answer take_effects(Message&);
+  // { id, now, code?, message?, value?, files?, generation? }; binary: what a read answers.
+  Answer answer(Message&);
+
+  // Operations.
+  Answer open(Message&);  // { readOnly }
+  Answer close(Message&);
+  Answer checkpoint(Message&);
+  Answer create_collection(Message&);  // { collection, schema } -> { schema }
+  Answer drop_collection(Message&);    // { collection } -> { existed }
+  Answer upsert(Message&);             // { collection, relaxed }; binary: points -> { deleted }
+  Answer remove(Message&);  // { collection, relaxed, filter? }; binary: ids, where there is no filter -> { deleted }
+  Answer clear(Message&);   // { collection } -> { deleted }
+
+  // Answered at once.
+  Answer info(Message&);      // the database
+  Answer describe(Message&);  // { collection }: schema and sizes
+  Answer search(Message&);    // { collection, queries: [{ options, components, highlights?, embed? }] }; binary: floats
+  Answer get(Message&);       // { collection, include? }; binary: ids
+  Answer count(Message&);     // { collection, filter? }
+  Answer scroll(Message&);    // { collection, filter?, after, limit, include? }
+
+  // The bundled embedder and spec documents.
+  Answer load_embedder(Message&);  // { vocabularyBytes }; binary: vocabulary, table -> { dimension }
+  Answer embed(Message&);          // binary: texts -> { dimension, vectors: [offset, count] }
+  // Operations on the collections "blocks" and "files" (core/spec/ingest.h), each one write.
+  Answer open_specs(Message&);      // -> { ready }: both are there; made where they are not and the embedder is loaded
+  Answer index_files(Message&);     // { relaxed, files: [{ path, bytes }] }; binary: contents, in order -> report
+  Answer remove_missing(Message&);  // { relaxed }; binary: the paths that are there -> report
+
+ private:
+  struct Operation {
+    uint32_t id;
+    Task<Answer> task;
+  };
+
+  Answer start(Task<Answer> task);
+  Status require_database() const;
+  Result<const Collection*> collection(const Json& options) const;
+  Result<std::optional<Filter>> filter(const Json& options) const;
+  Result<std::pair<const Collection*, const Collection*>> specs() const;
+  Status write_query(JsonText& out, const Collection& collection, const Json& query, ByteReader& binary) const;
+  Answer finish(Operation& operation);
+
+  Task<Answer> run_open(OpenOptions options);
+  Task<Answer> run_close();
+  Task<Answer> run_checkpoint();
+  Task<Answer> run_create_collection(std::string name, Schema schema);
+  Task<Answer> run_drop_collection(std::string name);
+  Task<Answer> run_write(std::vector<CollectionBatch> batches, Durability durability);
+  Task<Answer> run_remove_matching(std::string name, Filter filter, Durability durability);
+  Task<Answer> run_clear(std::string name);
+  Task<Answer> run_open_specs();
+  Task<Answer> run_index_files(std::vector<std::string> paths, std::vector<Bytes> contents, Durability durability);
+  Task<Answer> run_remove_missing(std::vector<std::string> present, Durability durability);
+  Task<Answer> run_plan(IngestPlan plan, Durability durability);
+
+  // Operations come last: their frames refer to everything above and are destroyed first.
+  EffectQueue effects_;
+  AsyncLock writes_;
+  std::unique_ptr<Database> database_;
+  std::unique_ptr<Embedder> embedder_;
+  std::unique_ptr<uint8_t[]> input_;
+  size_t input_bytes_ = 0;
+  Outcome outcome_;
+  std::string output_;
+  std::vector<float> floats_;         // of the last embed()
+  std::vector<PendingEffect> taken_;  // their bytes are read by JavaScript after take_effects
+  uint32_t next_operation_ = 1;
+  std::vector<Operation> operations_;
+};
+
+}  // namespace nearfield
