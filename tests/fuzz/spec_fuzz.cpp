@@ -1,12 +1,7 @@
 // The parser of spec documents on any bytes: it never fails, loses no line, and names every block once.
 //
-// Build and run for a minute, from the real documents the page ships (any folder of markdown will do as seeds):
-//   scripts/build fuzz spec_fuzz
-//   mkdir -p /tmp/spec_corpus && scripts/toolchain build/fuzz/tests/spec_fuzz -max_total_time=60 /tmp/spec_corpus
-//   <seeds>
-// A finding is written to crash-<hash>; replay it with
-//   scripts/toolchain build/fuzz/tests/spec_fuzz crash-<hash>
-// and add it to tests/core/spec/parser_test.cpp. The first byte picks the kind of document, the rest is its text.
+// scripts/fuzz builds and runs it, from the real documents of the demo, and says how to replay a finding. Mend it
+// with its text in tests/core/spec/parser_test.cpp. The first byte picks the kind of document, the rest is its text.
 
 #include <cstdlib>
 #include <set>

@@ -3,8 +3,7 @@
 // The first byte picks what the rest is: one of the small parsers alone, or a file of an otherwise sound database, with
 // its checksums made right again when the second byte is odd, so that what lies behind them is reached.
 //
-//   scripts/build fuzz storage_fuzz && build/fuzz/tests/storage_fuzz -max_total_time=60
-//   build/fuzz/tests/storage_fuzz crash-...        replays a finding
+// scripts/fuzz builds and runs it, and says how to replay a finding.
 #include <algorithm>
 #include <cstdlib>
 
