@@ -7,6 +7,7 @@
 
 #include "core/base/utf8.h"
 #include "core/collection/state.h"
+#include "core/filter/pick_fields.h"
 
 namespace nearfield {
 
@@ -181,7 +182,7 @@ std::optional<RowView> Collection::find(std::string_view id) const {
 
 namespace {
 
-// Asks a filter about rows. Payloads were checked when they came in, so they parse.
+// Asks a filter about rows. Payloads were checked when they came in, so picking fields from their text is enough.
 class RowFilter {
  public:
   RowFilter(const Filter& filter, const RowStore& rows)
@@ -190,7 +191,7 @@ class RowFilter {
   bool matches(RowId row) const {
     const std::string_view payload = rows_.payload(row);
     if (payload.empty()) return matches_without_payload_;
-    return filter_.matches(Json::parse(payload.begin(), payload.end(), nullptr, /*allow_exceptions=*/false));
+    return filter_.matches(pick_fields(payload, filter_.fields()));
   }
 
  private:

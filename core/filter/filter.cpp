@@ -183,6 +183,7 @@ struct Filter::Node {
   static Result<Node> parse_operand(Operator op, const Json& json, const std::string& path);
 
   bool matches(const Json& payload) const;
+  void collect_fields(std::vector<std::string>& fields) const;
   // Whether one of the values that `names` leads to passes the test.
   bool any_at(const Json& value, std::span<const std::string> names) const;
   // The operator's test without its negation, on one value or the elements of an array.
@@ -322,6 +323,12 @@ bool Filter::Node::matches(const Json& payload) const {
   return false;
 }
 
+void Filter::Node::collect_fields(std::vector<std::string>& fields) const {
+  for (const Node& child : children) child.collect_fields(fields);
+  if (path.empty() || std::find(fields.begin(), fields.end(), path.front()) != fields.end()) return;
+  fields.push_back(path.front());
+}
+
 bool Filter::Node::any_at(const Json& value, std::span<const std::string> names) const {
   if (names.empty()) return test(value);
   if (value.is_array()) {
@@ -359,7 +366,7 @@ Result<Filter> Filter::parse(const Json& json) {
   return Filter(std::make_unique<Node>(std::move(root)));
 }
 
-Filter::Filter(std::unique_ptr<Node> root) : root_(std::move(root)) {}
+Filter::Filter(std::unique_ptr<Node> root) : root_(std::move(root)) { root_->collect_fields(fields_); }
 Filter::~Filter() = default;
 Filter::Filter(Filter&&) noexcept = default;
 Filter& Filter::operator=(Filter&&) noexcept = default;

@@ -17,7 +17,9 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/json.h"
 #include "core/base/status.h"
@@ -37,10 +39,14 @@ class Filter {
   // REQUIRES: payload is a JSON object (or null for a point without one).
   bool matches(const Json& payload) const;
 
+  // The top-level fields that `matches` looks at, each once.
+  const std::vector<std::string>& fields() const { return fields_; }
+
  private:
   struct Node;
   explicit Filter(std::unique_ptr<Node> root);
   std::unique_ptr<Node> root_;
+  std::vector<std::string> fields_;
 };
 
 }  // namespace nearfield
