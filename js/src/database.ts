@@ -10,6 +10,7 @@ import {
   type Recovery,
 } from './collection.js';
 import { NearfieldError, invalid } from './errors.js';
+import { isNode } from './host.js';
 import type { WasmSource } from './load.js';
 import { Message } from './message.js';
 import { Session } from './session.js';
@@ -93,10 +94,6 @@ async function openVolume(storage: unknown, path: unknown, readOnly: boolean): P
     case 'indexeddb':
       return new (await import('./volumes/indexeddb.js')).IndexedDbVolume(mountPoint(place));
   }
-}
-
-function isNode(): boolean {
-  return typeof process === 'object' && typeof process.versions?.node === 'string';
 }
 
 function kindOfHost(): Exclude<StorageKind, 'auto'> {

@@ -4,6 +4,7 @@
 // indexed twice and a loop of links ends. Every failure is a NearfieldError that names the path.
 import { checkSignal } from './check.js';
 import { NearfieldError, invalid, reasonOf } from './errors.js';
+import { builtin } from './host.js';
 import { checkFileSize, takesFile, takesFolder, type SpecFile } from './sources.js';
 
 interface Node {
@@ -170,13 +171,8 @@ function pathError(cause: unknown, path: string, kind: 'file' | 'folder'): Nearf
 }
 
 async function nodeModules(): Promise<Node> {
-  // Names in variables: bundlers for browsers leave them alone, and browsers never come here.
-  const names = ['node:fs/promises', 'node:path'] as const;
   try {
-    const [files, paths] = await Promise.all(
-      names.map((name) => import(/* @vite-ignore */ /* webpackIgnore: true */ name) as Promise<unknown>),
-    );
-    return { files, paths } as Node;
+    return { files: await builtin('node:fs/promises'), paths: await builtin('node:path') };
   } catch (cause) {
     throw new NearfieldError('Unsupported', 'this host has no folders to read; hand in the files themselves', {
       cause,

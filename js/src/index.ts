@@ -2,8 +2,11 @@
 //
 // Importing this starts no work and touches no global.
 export { open, type Database, type DatabaseInfo, type OpenOptions, type StorageKind } from './database.js';
+export { loadEmbedder, type Embedder, type EmbedderOptions } from './embedder.js';
 export { load, type LoadOptions, type WasmSource } from './load.js';
 export { NearfieldError, type Code } from './errors.js';
+export type { FileSource } from './bytes.js';
+export type { EmbedderSource } from './model.js';
 export type {
   Collection,
   CollectionInfo,

@@ -2,12 +2,13 @@
 //
 // A file is compiled once and instantiated once per open database. Where compiling starts is the caller's choice:
 // load() ahead of time, or open() when it is needed.
-import { shown } from './check.js';
-import { NearfieldError, invalid, reasonOf } from './errors.js';
+import { readBytes, type FileSource } from './bytes.js';
+import { readOptions, shown } from './check.js';
+import { NearfieldError, reasonOf } from './errors.js';
 import createModule, { type EngineModule } from './nearfield.mjs';
 
 /** Where nearfield.wasm comes from: an address, an answer of fetch, its bytes, or a module compiled elsewhere. */
-export type WasmSource = URL | string | Response | PromiseLike<Response> | BufferSource | WebAssembly.Module;
+export type WasmSource = FileSource | WebAssembly.Module;
 
 export interface LoadOptions {
   /** Default: the file beside this package's code. */
@@ -30,14 +31,8 @@ let current: WasmSource | undefined;
  * Throws FormatError when the source is not WebAssembly, NotFound or StorageFailed when it cannot be had, Unsupported
  * where the host cannot run it.
  */
-export async function load(options: LoadOptions = {}): Promise<void> {
-  if (typeof options !== 'object' || options === null) throw invalid(`load: options must be an object`, options);
-  for (const key of Object.keys(options)) {
-    if (key !== 'wasm') {
-      throw new NearfieldError('ConfigError', `load: unknown option ${shown(key)}; known is wasm`, { value: key });
-    }
-  }
-  const wasm = options.wasm ?? current;
+export async function load(options?: LoadOptions): Promise<void> {
+  const { wasm = current } = readOptions(options, 'load', ['wasm']) as LoadOptions;
   await compile(wasm);
   current = wasm;
 }
@@ -82,24 +77,8 @@ function remembered<Key>(known: Remembered<Key>, key: Key, wasm: WasmSource): Pr
 }
 
 async function compileSource(given: WasmSource): Promise<WebAssembly.Module> {
-  // What is awaited may be of any type: it comes from the caller.
-  const wasm: unknown = isPromise(given) ? await given : given;
-  if (wasm instanceof WebAssembly.Module) return wasm;
-  let bytes: BufferSource;
-  let name: string;
-  if (typeof wasm === 'string' || wasm instanceof URL) {
-    const url = addressOf(wasm);
-    name = url.href;
-    bytes = url.protocol === 'file:' ? await readFile(url) : await readResponse(await get(url), name);
-  } else if (typeof Response !== 'undefined' && wasm instanceof Response) {
-    name = wasm.url || 'the response';
-    bytes = await readResponse(wasm, name);
-  } else if (wasm instanceof ArrayBuffer || ArrayBuffer.isView(wasm)) {
-    name = 'the given buffer';
-    bytes = wasm as BufferSource;
-  } else {
-    throw invalid(`wasm must be a URL, a Response, bytes or a WebAssembly.Module, got ${shown(wasm)}`);
-  }
+  if (given instanceof WebAssembly.Module) return given;
+  const { bytes, name } = await readBytes(given, 'wasm', `; ${remedy}`);
   checkMagic(bytes, name);
   try {
     return await WebAssembly.compile(bytes);
@@ -108,65 +87,13 @@ async function compileSource(given: WasmSource): Promise<WebAssembly.Module> {
   }
 }
 
-function isPromise(source: WasmSource): source is PromiseLike<Response> {
-  return typeof (source as { then?: unknown } | null)?.then === 'function';
-}
-
-function addressOf(address: string | URL): URL {
-  const base = typeof document === 'undefined' ? undefined : document.baseURI;
-  try {
-    return new URL(address, base);
-  } catch (cause) {
-    throw new NearfieldError('InvalidArgument', `wasm: ${shown(address)} is not an absolute URL`, {
-      value: address,
-      cause,
-    });
-  }
-}
-
-async function readFile(url: URL): Promise<BufferSource> {
-  try {
-    // A name in a variable: bundlers for browsers leave it alone, and browsers never come here.
-    const files = 'node:fs/promises';
-    const { readFile } = (await import(
-      /* @vite-ignore */ /* webpackIgnore: true */ files
-    )) as typeof import('node:fs/promises');
-    return (await readFile(url)) as Uint8Array<ArrayBuffer>;
-  } catch (cause) {
-    throw new NearfieldError('NotFound', `cannot read ${url.href}: ${reasonOf(cause)}`, { value: url.href, cause });
-  }
-}
-
-async function get(url: URL): Promise<Response> {
-  try {
-    return await fetch(url);
-  } catch (cause) {
-    throw new NearfieldError('StorageFailed', `cannot fetch ${url.href}: ${reasonOf(cause)}`, {
-      value: url.href,
-      cause,
-    });
-  }
-}
-
-async function readResponse(response: Response, name: string): Promise<BufferSource> {
-  if (!response.ok) {
-    throw new NearfieldError('NotFound', `${name} was answered with status ${response.status}; ${remedy}`, {
-      value: response.status,
-    });
-  }
-  return response.arrayBuffer();
-}
-
 const remedy = 'serve nearfield.wasm of this package there, or say where it is with load({ wasm })';
 
 // A server that answers every path with its start page is the usual reason, and "expected magic word" does not say so.
-function checkMagic(bytes: BufferSource, name: string): void {
-  const view = ArrayBuffer.isView(bytes)
-    ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    : new Uint8Array(bytes);
-  if (view.length >= 8 && view[0] === 0 && view[1] === 0x61 && view[2] === 0x73 && view[3] === 0x6d) return;
-  const start = new TextDecoder().decode(view.subarray(0, 24)).trim();
-  const seen = view.length === 0 ? 'it is empty' : `it begins with ${shown(start)}`;
+function checkMagic(bytes: Uint8Array, name: string): void {
+  if (bytes.length >= 8 && bytes[0] === 0 && bytes[1] === 0x61 && bytes[2] === 0x73 && bytes[3] === 0x6d) return;
+  const start = new TextDecoder().decode(bytes.subarray(0, 24)).trim();
+  const seen = bytes.length === 0 ? 'it is empty' : `it begins with ${shown(start)}`;
   throw new NearfieldError('FormatError', `${name} is not a WebAssembly file: ${seen}; ${remedy}`, { value: start });
 }
 

@@ -9,7 +9,7 @@ import { openSession, type OpenOptions } from './database.js';
 import { NearfieldError, invalid } from './errors.js';
 import type { IndexKind } from './generated/kinds.js';
 import { Message } from './message.js';
-import { readEmbedderFiles, type EmbedderSource } from './model.js';
+import { embedTexts, loadModel, type EmbedderSource } from './model.js';
 import { readQuery, runQueries, type Filter, type Fusion, type LegScore, type Plan } from './search.js';
 import type { Session } from './session.js';
 import {
@@ -22,7 +22,8 @@ import {
   type SpecFile,
 } from './sources.js';
 
-export type { EmbedderSource, FileSource } from './model.js';
+export type { FileSource } from './bytes.js';
+export type { EmbedderSource } from './model.js';
 export type { SpecDocument } from './sources.js';
 
 export interface OpenSpecsOptions extends OpenOptions {
@@ -285,18 +286,11 @@ export class Specs {
 
   /** Read from its files when it is first needed; a failure is not remembered. Answers its dimension. */
   #loadEmbedder(): Promise<number> {
-    this.#embedder ??= this.#readEmbedder().catch((error: unknown) => {
+    this.#embedder ??= loadModel(() => this.#session.engine(), this.#model).catch((error: unknown) => {
       this.#embedder = undefined;
       throw error;
     });
     return this.#embedder;
-  }
-
-  async #readEmbedder(): Promise<number> {
-    const { vocabulary, table } = await readEmbedderFiles(this.#model);
-    const message = new Message(JSON.stringify({ vocabularyBytes: vocabulary.length }));
-    message.bytes(vocabulary).bytes(table);
-    return this.#session.engine().call<{ dimension: number }>('_loadEmbedder', message.finish()).dimension;
   }
 
   #indexStep(step: readonly ReadFile[]): Promise<StepReport> {
@@ -457,7 +451,10 @@ export class Specs {
     const target = new Collection<SpecPayload>(this.#session, blocksName, dimension);
     for (let first = 0; first < blocks.length; first += importStep) {
       const step = blocks.slice(first, first + importStep);
-      const vectors = this.#embed(step.map(({ text, payload }) => embeddedText(text, payload.title)));
+      const vectors = embedTexts(
+        this.#session.engine(),
+        step.map(({ text, payload }) => embeddedText(text, payload.title)),
+      );
       await target.upsert(
         step.map((block, i) => {
           const vector = vectors.subarray(i * dimension, (i + 1) * dimension);
@@ -480,13 +477,6 @@ export class Specs {
       for (const known of (text ?? '').split('\n')) if (known !== '') ids.get(id)?.add(known);
     }
     await files.upsert(Array.from(ids, ([id, known]) => ({ id, text: [...known, ''].join('\n'), payload: {} })));
-  }
-
-  #embed(texts: readonly string[]): Float32Array {
-    const engine = this.#session.engine();
-    const message = new Message('{}').strings(texts);
-    const { vectors } = engine.call<{ vectors: [number, number] }>('_embed', message.finish());
-    return engine.memory.floats(...vectors);
   }
 
   /** Waits for what was started, gives the lock back and frees the memory. A second close waits for the first. */

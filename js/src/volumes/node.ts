@@ -7,6 +7,7 @@
 import { isObject } from '../check.js';
 import { NearfieldError, reasonOf } from '../errors.js';
 import type { Code } from '../generated/codes.js';
+import { builtin } from '../host.js';
 import {
   checkName,
   manifestOf,
@@ -429,9 +430,4 @@ function parseOwner(text: string): LockOwner | undefined {
 function codeOf(cause: unknown): string {
   const code = isObject(cause) ? cause['code'] : undefined;
   return typeof code === 'string' ? code : '';
-}
-
-// A name in a variable: bundlers for browsers leave the import alone, and browsers never come here.
-async function builtin<Module>(name: string): Promise<Module> {
-  return (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as Module;
 }
