@@ -132,7 +132,7 @@ export class Libraries {
   async #switchTo(id, mustWrite) {
     if (this.#open?.id === id && !(mustWrite && this.#open.readOnly)) return this.#open;
     await this.#close();
-    const options = { path: databasePath(id), storage: /** @type {const} */ ('indexeddb'), model: await embedder() };
+    const options = { path: databasePath(id), storage: /** @type {const} */ ('indexeddb') };
     let readOnly = false;
     const specs = await openSpecs(options).catch((error) => {
       if (mustWrite || error.code !== 'DatabaseLocked') throw error;
@@ -183,34 +183,11 @@ async function announce(filesTotal, onProgress) {
   await new Promise((painted) => setTimeout(painted, 30));
 }
 
-/** @type {Promise<{ vocabulary: ArrayBuffer, table: ArrayBuffer }> | undefined} */
-let embedderFiles;
-
-/**
- * The embedder's files of the package. Fetched once a visit and kept: opening another library then needs no network.
- */
-function embedder() {
-  const fetchBytes = async (/** @type {string} */ name) =>
-    (await fetchFile(new URL(`model/${name}`, import.meta.resolve('nearfield/specs')))).arrayBuffer();
-  embedderFiles ??= Promise.all([fetchBytes('vocab.txt'), fetchBytes('table.bin')]).then(
-    ([vocabulary, table]) => ({ vocabulary, table }),
-    (error) => {
-      // Not remembered, so that trying again means something.
-      embedderFiles = undefined;
-      throw error;
-    },
-  );
-  return embedderFiles;
-}
-
 /** @param {string} address  relative to this page */
-const fetchJson = async (address) => (await fetchFile(new URL(address, document.baseURI))).json();
-
-/** @param {URL} address */
-async function fetchFile(address) {
+async function fetchJson(address) {
   const response = await fetch(address).catch((cause) => {
-    throw new Error(`${address.pathname} did not arrive; is the network there?`, { cause });
+    throw new Error(`${address} did not arrive; is the network there?`, { cause });
   });
-  if (!response.ok) throw new Error(`${address.pathname} did not arrive (HTTP ${response.status})`);
-  return response;
+  if (!response.ok) throw new Error(`${address} did not arrive (HTTP ${response.status})`);
+  return response.json();
 }
