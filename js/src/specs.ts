@@ -1,8 +1,8 @@
 // Spec search: the requirements, design sections and tasks of a repository's spec documents, found by question.
 //
 // A database of specs mirrors one source: a folder or several (Node), files from a picker, or documents in memory.
-// Blocks are cut, embedded and searched in the engine; this file brings it the files in steps of about two megabytes,
-// each of which is durable as a whole or not at all.
+// Blocks are cut, embedded and searched in the engine; this file brings it the files in steps, each of which is durable
+// as a whole or not at all.
 import { checkSignal, isObject, readOptions, readText, shown } from './check.js';
 import { Collection, type Recovery } from './collection.js';
 import { openSession, type OpenOptions } from './database.js';
@@ -140,8 +140,12 @@ export interface SpecsInfo {
   recovery: Recovery;
 }
 
-/** A step is about this long: enough to make one durable write cheap, little enough to stop soon after. */
-const stepBytes = 2 * 1024 * 1024;
+/**
+ * A step is about this long: enough to make one durable write cheap, little enough to stop soon after. In a page also
+ * little enough to keep it alive; the engine works on the page's own thread.
+ */
+const inPage = typeof document !== 'undefined';
+const stepBytes = (inPage ? 256 : 2048) * 1024;
 
 // As core/spec/ingest.h calls them.
 const blocksName = 'blocks';
@@ -267,6 +271,7 @@ export class Specs {
       at.filesTotal = Math.max(at.filesTotal, at.files);
       at.bytesTotal = Math.max(at.bytesTotal, at.bytes);
       tell('index');
+      if (inPage) await nextTask();
     }
     checkSignal(signal);
     add(report, await this.#keepOnly(kept));
@@ -545,6 +550,15 @@ async function* readAhead(
     if (before !== undefined) yield await before;
   }
   if (next !== undefined) yield await next;
+}
+
+// Lets the page paint and answer its user. Not a timer: those of a page in the background wait for a second or more.
+function nextTask(): Promise<void> {
+  const { port1, port2 } = new MessageChannel();
+  return new Promise<void>((resolve) => {
+    port1.onmessage = () => resolve();
+    port2.postMessage(undefined);
+  }).finally(() => port1.close());
 }
 
 function add(report: IndexReport, step: StepReport): void {

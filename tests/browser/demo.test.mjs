@@ -87,6 +87,32 @@ test('the demo in Chromium', async (suite) => {
     assert.deepEqual(complaints, []);
   });
 
+  await suite.test('stays alive while it indexes, and shows how far it is', async (t) => {
+    const { page, complaints } = await fresh(t);
+    await page.goto(server.url);
+    await ready(page);
+    const seen = await page.evaluate(async () => {
+      const { openSpecs } = await import('nearfield/specs');
+      const specs = await openSpecs({ storage: 'memory' });
+      const text = '# Uploads\n\nA failed upload is retried three times.\n\n'.repeat(4000);
+      const documents = Array.from({ length: 8 }, (_, i) => ({ path: `${i}/notes.md`, text }));
+      const shares = [];
+      // A timer runs between two steps, as a click or a key would.
+      let timers = 0;
+      const timer = setInterval(() => timers++);
+      await specs.index(documents, {
+        onProgress: ({ phase, bytes, bytesTotal }) => phase === 'index' && shares.push([bytes / bytesTotal, timers]),
+      });
+      clearInterval(timer);
+      await specs.close();
+      return shares;
+    });
+    assert.ok(seen.length >= 8, `${seen.length} steps`);
+    seen.forEach(([share], i) => assert.ok(i === 0 || share > seen[i - 1][0], JSON.stringify(seen)));
+    assert.ok(seen.at(-1)[1] >= 4, `timers ran ${seen.at(-1)[1]} times`);
+    assert.deepEqual(complaints, []);
+  });
+
   await suite.test('finds its data again after a reload, without indexing', async (t) => {
     const { page, complaints, requests } = await fresh(t);
     await page.goto(server.url);
