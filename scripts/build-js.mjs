@@ -1,21 +1,22 @@
 #!/usr/bin/env node
 // Puts the package together in dist/: compiled TypeScript, the engine, the embedder's files.
 //
-//   scripts/build-js.mjs            needs nearfield.mjs and nearfield.wasm of `scripts/build wasm nearfield_wasm`
-//   scripts/build-js.mjs --sizes    only prints the sizes of what is in dist/, minified and gzipped
+//   scripts/build-js.mjs                needs nearfield.mjs and nearfield.wasm of `scripts/build wasm nearfield_wasm`
+//   scripts/build-js.mjs --sizes        only prints the sizes of what is in dist/, see scripts/sizes.mjs
+//   scripts/build-js.mjs --write-sizes  the same, and writes them to tests/package/sizes.json
 //
 // $NEARFIELD_BUILD replaces `build` as the folder the engine is taken from.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { gzipSync } from 'node:zlib';
+import { transformSync } from 'esbuild';
+import { measureSizes, sizesFile } from './sizes.mjs';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-process.chdir(root);
+process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
 const [option, ...rest] = process.argv.slice(2);
-if ((option !== undefined && option !== '--sizes') || rest.length > 0) {
-  console.error('usage: scripts/build-js.mjs [--sizes]');
+if (![undefined, '--sizes', '--write-sizes'].includes(option) || rest.length > 0) {
+  console.error('usage: scripts/build-js.mjs [--sizes | --write-sizes]');
   process.exit(2);
 }
 
@@ -32,21 +33,18 @@ if (option === undefined) {
     // The compiler has said what is wrong.
     process.exit(1);
   }
-  for (const file of ['nearfield.mjs', 'nearfield.wasm']) copyFileSync(`${engine}/${file}`, `dist/${file}`);
+  // npm makes commands executable when it installs them; npx in this folder does not install.
+  chmodSync('dist/cli/main.js', 0o755);
+  copyFileSync(`${engine}/nearfield.wasm`, 'dist/nearfield.wasm');
+  // Emscripten leaves spaces and long names; pages without a bundler load half as much this way.
+  const glue = transformSync(readFileSync(`${engine}/nearfield.mjs`, 'utf8'), { minify: true, target: 'es2022' });
+  writeFileSync('dist/nearfield.mjs', glue.code);
   copyFileSync('js/src/nearfield.d.mts', 'dist/nearfield.d.mts');
   for (const file of ['vocab.txt', 'table.bin']) copyFileSync(`core/text/model/${file}`, `dist/model/${file}`);
 }
 
-const gzipped = (bytes) => gzipSync(bytes, { level: 9 }).length;
-// What a page pays for `import { open } from 'nearfield'`, all volumes and the glue included.
-const { buildSync } = await import('esbuild');
-const bundle = buildSync({
-  entryPoints: ['dist/index.js'],
-  bundle: true,
-  minify: true,
-  format: 'esm',
-  write: false,
-}).outputFiles[0].contents;
-const wasm = readFileSync('dist/nearfield.wasm');
-console.log(`javascript  ${bundle.length} bytes minified, ${gzipped(bundle)} gzip`);
-console.log(`wasm        ${wasm.length} bytes, ${gzipped(wasm)} gzip`);
+const sizes = measureSizes();
+for (const [name, { bytes, gzip }] of Object.entries(sizes)) {
+  console.log(`${name.padEnd(16)}${String(bytes).padStart(9)} bytes${String(gzip).padStart(9)} gzip`);
+}
+if (option === '--write-sizes') writeFileSync(sizesFile, `${JSON.stringify(sizes, null, 2)}\n`);

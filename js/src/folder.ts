@@ -171,11 +171,5 @@ function pathError(cause: unknown, path: string, kind: 'file' | 'folder'): Nearf
 }
 
 async function nodeModules(): Promise<Node> {
-  try {
-    return { files: await builtin('node:fs/promises'), paths: await builtin('node:path') };
-  } catch (cause) {
-    throw new NearfieldError('Unsupported', 'this host has no folders to read; hand in the files themselves', {
-      cause,
-    });
-  }
+  return { files: await builtin('node:fs/promises'), paths: await builtin('node:path') };
 }

@@ -8,6 +8,7 @@ import { Collection, type Recovery } from './collection.js';
 import { openSession, type OpenOptions } from './database.js';
 import { NearfieldError, invalid } from './errors.js';
 import type { IndexKind } from './generated/kinds.js';
+import { isNode } from './host.js';
 import { Message } from './message.js';
 import { embedTexts, loadModel, type EmbedderSource } from './model.js';
 import { readQuery, runQueries, type Filter, type Fusion, type LegScore, type Plan } from './search.js';
@@ -327,6 +328,9 @@ export class Specs {
       throw invalid(`index: give a folder, folders, documents or files; got ${shown(source)}`, source);
     }
     if (items.length > 0 && items.every((item) => typeof item === 'string')) {
+      if (!isNode()) {
+        throw new NearfieldError('Unsupported', 'this host has no folders to read; hand in the files themselves');
+      }
       const { listFolders } = await import('./folder.js');
       const { kind, path } = this.#session.volume;
       return inFolderOrder(await listFolders(items, { leaveOut: kind === 'node' ? path : undefined, signal }));

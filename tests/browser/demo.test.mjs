@@ -88,10 +88,10 @@ test('the demo in Chromium', async (suite) => {
   });
 
   await suite.test('stays alive while it indexes, and shows how far it is', async (t) => {
-    const { page, complaints } = await fresh(t);
+    const { page, complaints, requests } = await fresh(t);
     await page.goto(server.url);
     await ready(page);
-    const seen = await page.evaluate(async () => {
+    const { shares: seen, refused } = await page.evaluate(async () => {
       const { openSpecs } = await import('nearfield/specs');
       const specs = await openSpecs({ storage: 'memory' });
       const text = '# Uploads\n\nA failed upload is retried three times.\n\n'.repeat(4000);
@@ -104,9 +104,13 @@ test('the demo in Chromium', async (suite) => {
         onProgress: ({ phase, bytes, bytesTotal }) => phase === 'index' && shares.push([bytes / bytesTotal, timers]),
       });
       clearInterval(timer);
+      const refused = await specs.index('.').catch(({ code }) => code);
       await specs.close();
-      return shares;
+      return { shares, refused };
     });
+    assert.equal(refused, 'Unsupported');
+    // What is only for Node is not even asked for; the sizes in tests/package count on it.
+    assert.ok(!requests.some((address) => /\/(node|folder)\.js$/.test(address)));
     assert.ok(seen.length >= 8, `${seen.length} steps`);
     seen.forEach(([share], i) => assert.ok(i === 0 || share > seen[i - 1][0], JSON.stringify(seen)));
     assert.ok(seen.at(-1)[1] >= 4, `timers ran ${seen.at(-1)[1]} times`);

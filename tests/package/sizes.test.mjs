@@ -1,0 +1,28 @@
+// What a page downloads stays small, and nobody is surprised by it: the figures are checked in.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { measureSizes, sizesFile } from '../../scripts/sizes.mjs';
+
+const bars = { 'nearfield.wasm': 180 * 1024, javascript: 25 * 1024 };
+const measured = measureSizes();
+const noted = JSON.parse(readFileSync(sizesFile, 'utf8'));
+
+for (const [name, most] of Object.entries(bars)) {
+  test(`${name}: at most ${most} bytes gzip`, () => {
+    const { gzip } = measured[name];
+    assert.ok(gzip <= most, `${name} has ${gzip} bytes gzip; ${gzip - most} too many`);
+  });
+}
+
+test('the checked-in figures are those of this build', () => {
+  assert.deepEqual(Object.keys(noted), Object.keys(measured));
+  for (const [name, sizes] of Object.entries(measured)) {
+    for (const [kind, size] of Object.entries(sizes)) {
+      // Versions of the compilers differ a little from machine to machine.
+      const drift = Math.abs(size - noted[name][kind]) / noted[name][kind];
+      const message = `${name}, ${kind}: ${size}, noted ${noted[name][kind]}; scripts/build-js.mjs --write-sizes notes it`;
+      assert.ok(drift <= 0.02, message);
+    }
+  }
+});
