@@ -98,6 +98,7 @@ const steps = [
   ['wasm', () => catch2('node', 'build/wasm/tests/tests_wasm.cjs')],
   ['build js', () => build('scripts/build-js.mjs')],
   ['build demo', () => build('node', 'scripts/start.mjs', '--build-only')],
+  ['demo types', () => check('node_modules/.bin/tsc', '--project', 'demo')],
   ['format', () => check('scripts/format', '--check')],
   ['generated', () => check('node', 'scripts/generate.mjs', '--check')],
   ['unicode', () => check('node', 'scripts/generate-unicode.mjs', '--check')],
