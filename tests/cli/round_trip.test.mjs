@@ -37,6 +37,17 @@ test('what is indexed is found again, with its place and its status', async (t) 
   assert.doesNotMatch(open.stdout, /· requirement/);
 });
 
+test('a hit that is nothing but its title says it once', async (t) => {
+  const cwd = folderWith(t, { '.kiro/specs/a/tasks.md': '# Tasks\n\n- [ ] 1. Polish the brass lantern\n' });
+  assert.equal((await nearfield(['index', '.'], { cwd })).code, 0);
+  for (const full of [[], ['--full']]) {
+    const { stdout } = await nearfield(['search', 'brass lantern', '--color', 'always', ...full], { cwd });
+    const plain = stdout.replace(/\x1b\[[\d;]*m/g, '');
+    assert.equal(plain.match(/Polish the brass lantern/g).length, 1, plain);
+    assert.match(stdout, /\x1b\[1;33mbrass/);
+  }
+});
+
 test('one JSON object a line, of a stable shape', async (t) => {
   const cwd = folderWith(t, repository);
   const indexed = await json(['index', '.'], cwd);

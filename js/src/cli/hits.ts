@@ -18,10 +18,14 @@ export interface HitForm {
 export function printHit(hit: SpecHit, number: number, form: HitForm, output: Output): void {
   const { style } = output;
   const indent = ' '.repeat(String(number).length + 2);
-  output.line(`${style.dim(`${number}.`)} ${heading(hit, style)}  ${style.cyan(hit.score.toFixed(3))}`);
+  const highlights: Ranges = hit.highlights ?? [];
+  // Many a task is nothing but its title; it is said once, with its matches.
+  const bare = hit.text.trim() === hit.payload.title.trim();
+  const title = bare ? marked(snippet(hit.text, highlights), style.bold, style) : undefined;
+  output.line(`${style.dim(`${number}.`)} ${heading(hit, style, title)}  ${style.cyan(hit.score.toFixed(3))}`);
   output.line(indent + place(hit, style));
   if (form.explain && hit.parts !== undefined) output.line(indent + style.dim(legs(hit.parts)));
-  const highlights: Ranges = hit.highlights ?? [];
+  if (bare) return;
   if (form.full) printText(wholeText(hit.text, highlights), indent, output);
   else printText(snippet(hit.text, highlights), indent, output);
 }
@@ -41,12 +45,12 @@ export function printBlock(block: SpecBlock, output: Output): void {
   printText(wholeText(block.text, []), '', output);
 }
 
-function heading({ payload }: SpecBlock, style: Style): string {
+function heading({ payload }: SpecBlock, style: Style, markedTitle?: string): string {
   const title = payload.title === '' ? payload.source.slice(payload.source.lastIndexOf('/') + 1) : payload.title;
   const kind: string[] = [payload.type];
   // "active" is what everything but a task is; it tells nothing.
   if (payload.status !== 'active') kind.push(payload.status.replaceAll('_', ' '));
-  return `${style.bold(printable(title))} ${style.dim('·')} ${kind.map(printable).join(` ${style.dim('·')} `)}`;
+  return `${markedTitle ?? style.bold(printable(title))} ${style.dim('·')} ${kind.map(printable).join(` ${style.dim('·')} `)}`;
 }
 
 // file:first-last is what terminals and editors make a link of.
@@ -65,10 +69,13 @@ function legs(parts: NonNullable<SpecHit['parts']>): string {
 function printText(pieces: readonly Piece[], indent: string, output: Output): void {
   for (const line of linesOf(pieces)) {
     for (const row of wrap(line, output.width - indent.length)) {
-      const text = row.map((piece) => (piece.match ? output.style.match(piece.text) : piece.text)).join('');
-      output.line((indent + text).trimEnd());
+      output.line((indent + marked(row, (text) => text, output.style)).trimEnd());
     }
   }
+}
+
+function marked(pieces: readonly Piece[], rest: (text: string) => string, style: Style): string {
+  return pieces.map(({ text, match }) => (match ? style.match(text) : rest(text))).join('');
 }
 
 function linesOf(pieces: readonly Piece[]): Piece[][] {
