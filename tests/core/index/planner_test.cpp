@@ -24,7 +24,8 @@ TEST_CASE("the planner scans while that is quick and builds a graph after") {
   // A product that would not fit.
   constexpr size_t kMost = std::numeric_limits<size_t>::max();
   CHECK(plan_index(std::nullopt, kMost, 65'536).kind == IndexKind::kHnsw);
-  CHECK(plan_index(std::nullopt, 100'000, 256).reason.find("100000 rows of 256") != std::string::npos);
+  CHECK(plan_index(std::nullopt, 100'000, 256).reason.find("100000 rows of 256 components are") == 0);
+  CHECK(plan_index(std::nullopt, 1, 1).reason.find("1 row of 1 component is") == 0);
 }
 
 TEST_CASE("a wish is granted at any size") {
