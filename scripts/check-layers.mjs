@@ -17,7 +17,8 @@ process.chdir(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
 const rules = [
   {
     files: /^(core|storage)\/.*\.(h|cpp)$/,
-    forbidden: /#\s*include\s*<(fstream|iostream|sstream|thread|mutex|filesystem|chrono|ctime|time\.h|unistd\.h|regex|random|future|condition_variable|emscripten[^>]*)>/,
+    forbidden:
+      /#\s*include\s*<(fstream|iostream|sstream|thread|mutex|filesystem|chrono|ctime|time\.h|unistd\.h|regex|random|future|condition_variable|emscripten[^>]*)>/,
     why: 'core and storage do no I/O, keep no clock and know no host',
   },
   {

@@ -19,18 +19,28 @@
     ['kMark', /^\p{Mn}/u],
     ['kPunctuation', /^\p{P}/u],
     ['kIdeograph', /^[\p{L}\p{N}]/u, (text, code) => isIdeograph(code)],
-    ['kEastAsian', /^[\p{L}\p{N}]/u, (text) => /^[\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Hangul}]/u.test(text)],
+    [
+      'kEastAsian',
+      /^[\p{L}\p{N}]/u,
+      (text) => /^[\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Hangul}]/u.test(text),
+    ],
     ['kLetter', /^[\p{L}\p{Mc}\p{Me}]/u],
     ['kDigit', /^\p{N}/u],
     ['kSymbol', /^/u],
   ];
   const ideographs = [
-    [0x4e00, 0x9fff], [0x3400, 0x4dbf], [0x20000, 0x2a6df], [0x2a700, 0x2b73f], [0x2b740, 0x2b81f], [0x2b820, 0x2ceaf],
-    [0xf900, 0xfaff], [0x2f800, 0x2fa1f],
+    [0x4e00, 0x9fff],
+    [0x3400, 0x4dbf],
+    [0x20000, 0x2a6df],
+    [0x2a700, 0x2b73f],
+    [0x2b740, 0x2b81f],
+    [0x2b820, 0x2ceaf],
+    [0xf900, 0xfaff],
+    [0x2f800, 0x2fa1f],
   ];
   const isIdeograph = (code) => ideographs.some(([first, last]) => first <= code && code <= last);
   const isSurrogate = (code) => code >= 0xd800 && code <= 0xdfff;
-  const isHangul = (code) => code >= 0xac00 && code <= 0xd7a3;  // decomposed by arithmetic
+  const isHangul = (code) => code >= 0xac00 && code <= 0xd7a3; // decomposed by arithmetic
 
   const classOf = (code) => {
     if (isSurrogate(code)) return 0;
@@ -48,7 +58,7 @@
   };
 
   // Classes: runs, each (length << 4 | class).
-  for (let code = 0; code <= 0x10ffff; ) {
+  for (let code = 0; code <= 0x10ffff;) {
     const kind = classOf(code);
     let end = code + 1;
     while (end <= 0x10ffff && classOf(end) === kind) ++end;
@@ -101,7 +111,7 @@
   } else if (mode === '--check') {
     const present = readFileSync(file, 'utf8');
     const version = /^\/\/ Unicode (.*)$/m.exec(present)?.[1];
-    if (version !== unicode) {
+    if (version !== undefined && version !== unicode) {
       console.log(`generate-unicode: skipped; the file has Unicode ${version}, this Node has ${unicode}.`);
     } else if (present !== output) {
       console.error('generate-unicode: core/text/unicode_tables.inc is stale; run scripts/generate-unicode.mjs.');

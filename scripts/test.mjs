@@ -73,7 +73,10 @@ async function catch2(command, ...args) {
 /** Node's runner closes with "# pass N", "# fail N", "# skipped N". */
 async function nodeTests(folder, options = []) {
   const files = existsSync(folder)
-    ? readdirSync(folder).filter((name) => name.endsWith('.test.mjs')).sort().map((name) => path.join(folder, name))
+    ? readdirSync(folder)
+        .filter((name) => name.endsWith('.test.mjs'))
+        .sort()
+        .map((name) => path.join(folder, name))
     : [];
   const { code, text } = await run('node', ['--test', '--test-reporter=tap', ...options, ...files]);
   const number = (name) => Number(text.match(new RegExp(`^# ${name} (\\d+)`, 'm'))?.[1] ?? 0);
@@ -88,7 +91,9 @@ const steps = [
     'native',
     async () => {
       const folder = 'build/native/tests';
-      for (const name of readdirSync(folder).filter((entry) => /^tests_\w+$/.test(entry)).sort()) {
+      for (const name of readdirSync(folder)
+        .filter((entry) => /^tests_\w+$/.test(entry))
+        .sort()) {
         console.log(`--- ${name}`);
         await catch2('scripts/toolchain', path.join(folder, name));
       }

@@ -73,11 +73,11 @@ struct FileEntry {
 };
 
 struct EffectAnswer {
-  Status status;                  // an error leaves the other fields empty
-  Bytes bytes;                    // read
-  std::vector<FileEntry> files;   // list
-  uint64_t generation = 0;        // commit
-  uint64_t now_ms = 0;            // milliseconds since 1970, from the host
+  Status status;                 // an error leaves the other fields empty
+  Bytes bytes;                   // read
+  std::vector<FileEntry> files;  // list
+  uint64_t generation = 0;       // commit
+  uint64_t now_ms = 0;           // milliseconds since 1970, from the host
 };
 
 using EffectId = uint64_t;

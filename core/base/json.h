@@ -15,8 +15,8 @@ using Json = nlohmann::json;
 
 struct JsonLimits {
   size_t max_bytes = 16 << 20;
-  size_t max_depth = 64;         // nesting of arrays and objects; nlohmann's destructor and dump recurse
-  size_t max_values = 1 << 20;   // scalars, arrays, objects and keys together
+  size_t max_depth = 64;        // nesting of arrays and objects; nlohmann's destructor and dump recurse
+  size_t max_values = 1 << 20;  // scalars, arrays, objects and keys together
 };
 
 // The tree. Fails with kFormatError (malformed, repeated key; the message names the byte) or kLimitExceeded; `what`

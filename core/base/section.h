@@ -22,9 +22,9 @@ enum class ElementType : uint8_t { kU8 = 1, kU16 = 2, kU32 = 3, kU64 = 4, kI32 =
 size_t element_size(ElementType type);
 
 struct Section {
-  std::string name;                // at most 64 bytes, unique within a list
+  std::string name;  // at most 64 bytes, unique within a list
   ElementType type = ElementType::kU8;
-  std::vector<uint64_t> shape;     // outermost first, at most 4; the product times the element size is bytes.size()
+  std::vector<uint64_t> shape;  // outermost first, at most 4; the product times the element size is bytes.size()
   Bytes bytes;
 };
 

@@ -105,13 +105,14 @@ std::string shown(int64_t number);
 #define NEARFIELD_CONCAT(a, b) NEARFIELD_CONCAT_INNER(a, b)
 
 // Leaves the enclosing function with the error, if there is one. The CO_ forms are for coroutines.
-#define RETURN_IF_ERROR(expression)                                                                         \
-  do {                                                                                                      \
+#define RETURN_IF_ERROR(expression)                                                                                  \
+  do {                                                                                                               \
     if (auto nearfield_outcome = (expression); !nearfield_outcome.ok()) return std::move(nearfield_outcome).error(); \
   } while (false)
-#define CO_RETURN_IF_ERROR(expression)                                                                         \
-  do {                                                                                                         \
-    if (auto nearfield_outcome = (expression); !nearfield_outcome.ok()) co_return std::move(nearfield_outcome).error(); \
+#define CO_RETURN_IF_ERROR(expression)                                  \
+  do {                                                                  \
+    if (auto nearfield_outcome = (expression); !nearfield_outcome.ok()) \
+      co_return std::move(nearfield_outcome).error();                   \
   } while (false)
 
 // ASSIGN_OR_RETURN(auto rows, read_rows(bytes)); the expression is evaluated once.

@@ -280,7 +280,8 @@ std::vector<Scored> Bm25::search(std::span<const std::string_view> terms, const 
 double Bm25::share_of_rows(std::string_view term) const {
   const std::optional<TermId> id = state_->find(term);
   if (!id.has_value()) return 0;
-  return static_cast<double>(state_->terms[*id].row_count) / static_cast<double>(std::max<size_t>(1, state_->live_rows));
+  return static_cast<double>(state_->terms[*id].row_count) /
+         static_cast<double>(std::max<size_t>(1, state_->live_rows));
 }
 
 size_t Bm25::memory_bytes() const {

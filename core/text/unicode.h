@@ -1,7 +1,7 @@
 // Characters: what kind each one is, and its plain lower-case form.
 //
-// The data covers every code point of the Unicode version named in unicode_tables.inc (scripts/generate-unicode.mjs writes
-// that file). It is unpacked once, on first use, into about 90 KB; ASCII never needs it.
+// The data covers every code point of the Unicode version named in unicode_tables.inc (scripts/generate-unicode.mjs
+// writes that file). It is unpacked once, on first use, into about 90 KB; ASCII never needs it.
 //
 // All functions may run concurrently.
 #pragma once

@@ -75,7 +75,12 @@ async function score(folder, embedder) {
     for (const [mode, options] of modes) {
       const query = mode === 'text' ? { text } : mode === 'dense' ? { vector } : { text, vector };
       const hits = await collection.search({ ...query, ...options, k: 10, include: [] });
-      out[mode][kind].push(ndcgAt10(hits.map((hit) => hit.id), relevant));
+      out[mode][kind].push(
+        ndcgAt10(
+          hits.map((hit) => hit.id),
+          relevant,
+        ),
+      );
     }
   }
   await db.close();
@@ -85,7 +90,9 @@ async function score(folder, embedder) {
 const folder = process.argv[2] ?? dataFolder('specs');
 if (folder !== null) {
   const embedder = await loadEmbedder();
-  const corpora = readdirSync(folder).filter((name) => existsSync(path.join(folder, name, 'units.jsonl'))).sort();
+  const corpora = readdirSync(folder)
+    .filter((name) => existsSync(path.join(folder, name, 'units.jsonl')))
+    .sort();
   const rows = [];
   const all = {};
   const mean = (values) => (values.length === 0 ? '-' : (values.reduce((a, b) => a + b, 0) / values.length).toFixed(3));
@@ -96,6 +103,7 @@ if (folder !== null) {
       for (const kind of kinds) ((all[mode] ??= {})[kind] ??= []).push(...scores[mode][kind]);
     }
   }
-  for (const [mode] of modes) rows.push(['all queries', mode, ...kinds.map((kind) => mean(all[mode][kind])), all[mode].task.length]);
+  for (const [mode] of modes)
+    rows.push(['all queries', mode, ...kinds.map((kind) => mean(all[mode][kind])), all[mode].task.length]);
   printTable(['nDCG@10', 'mode', ...kinds, 'tasks'], rows);
 }

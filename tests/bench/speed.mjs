@@ -17,7 +17,12 @@ import { dataFolder, markdownFiles, median, printTable, readJsonLines, seededRan
 
 const seed = 20260101;
 const { values: options } = parseArgs({
-  options: { runs: { type: 'string', default: '5' }, folder: { type: 'string' }, worker: { type: 'boolean' }, blocks: { type: 'string' } },
+  options: {
+    runs: { type: 'string', default: '5' },
+    folder: { type: 'string' },
+    worker: { type: 'boolean' },
+    blocks: { type: 'string' },
+  },
 });
 
 /** One run: prints its figures as JSON. */
@@ -47,13 +52,18 @@ async function work(folder, blockLimit) {
     files = null;
 
     if (blockLimit === undefined) {
-      const queries = readJsonLines(path.join(folder, 'relevance.jsonl')).filter((row) => row.kind === 'task').map((row) => row.title);
+      const queries = readJsonLines(path.join(folder, 'relevance.jsonl'))
+        .filter((row) => row.kind === 'task')
+        .map((row) => row.title);
       const random = seededRandom(seed);
       const sample = Array.from({ length: 200 }, () => queries[Math.floor(random() * queries.length)]);
       const times = { top10: [], top100: [] };
       for (const text of sample.slice(0, 20)) await specs.search(text, { k: 10 });
       for (const text of sample) {
-        for (const [name, k] of [['top10', 10], ['top100', 100]]) {
+        for (const [name, k] of [
+          ['top10', 10],
+          ['top100', 100],
+        ]) {
           const begin = performance.now();
           await specs.search(text, { k });
           times[name].push(performance.now() - begin);
@@ -81,7 +91,9 @@ async function work(folder, blockLimit) {
           for (let j = 0; j < dim; ++j) sum += query[j] * rows[row * dim + j];
           scores[row] = sum;
         }
-        Array.from(scores, (score, row) => ({ score, row })).sort((a, b) => b.score - a.score || a.row - b.row).slice(0, 10);
+        Array.from(scores, (score, row) => ({ score, row }))
+          .sort((a, b) => b.score - a.score || a.row - b.row)
+          .slice(0, 10);
         reference.push(performance.now() - begin);
         begin = performance.now();
         await specs.search(text, { k: 10, mode: 'dense' });
@@ -97,13 +109,22 @@ async function work(folder, blockLimit) {
   }
 }
 
-const folder = options.folder ?? (options.worker ? null : dataFolder('specs') && path.join(dataFolder('specs'), 'docktermj__senzing-bootcamp-kiro-powers'));
+const folder =
+  options.folder ??
+  (options.worker
+    ? null
+    : dataFolder('specs') && path.join(dataFolder('specs'), 'docktermj__senzing-bootcamp-kiro-powers'));
 if (options.worker) {
   await work(options.folder, options.blocks === undefined ? undefined : Number(options.blocks));
 } else if (folder !== null) {
   const self = fileURLToPath(import.meta.url);
   const child = (...extra) =>
-    JSON.parse(execFileSync('node', ['--expose-gc', self, '--worker', '--folder', folder, ...extra], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }));
+    JSON.parse(
+      execFileSync('node', ['--expose-gc', self, '--worker', '--folder', folder, ...extra], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'inherit'],
+      }),
+    );
   const bareRss = Number(execFileSync('node', ['-p', 'process.memoryUsage().rss'], { encoding: 'utf8' }));
   const whole = [];
   const tenThousand = [];
@@ -113,7 +134,9 @@ if (options.worker) {
   }
   const of = (runs, figure) => median(runs.map((run) => run[figure]));
   const mib = (bytes) => (bytes / 2 ** 20).toFixed(0);
-  console.log(`${path.basename(folder)}: ${whole[0].blocks} blocks, seed ${seed}, medians of ${options.runs} processes, Node ${process.version}`);
+  console.log(
+    `${path.basename(folder)}: ${whole[0].blocks} blocks, seed ${seed}, medians of ${options.runs} processes, Node ${process.version}`,
+  );
   printTable(
     ['figure', 'measured', 'bar'],
     [

@@ -8,7 +8,9 @@ import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const project = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
-const blocks = [...readFileSync(path.join(project, 'README.md'), 'utf8').matchAll(/^```js\n([\s\S]*?)^```/gm)].map((match) => match[1]);
+const blocks = [...readFileSync(path.join(project, 'README.md'), 'utf8').matchAll(/^```js\n([\s\S]*?)^```/gm)].map(
+  (match) => match[1],
+);
 
 /** Runs a block as a module inside the project (so that it resolves `nearfield`), in a folder of its own. */
 function runBlock(code, t) {
