@@ -8,7 +8,7 @@
 // in a Float32Array and sorts; times are medians, "ratio" is the reference's time over ours.
 
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,82 +25,22 @@ const { values: options } = parseArgs({
   },
 });
 
-/** One run: prints its figures as JSON. */
-async function work(folder, blockLimit) {
+/** One run: prints its figures as JSON. `sample` are the queries; none: only indexing is measured. */
+async function work(folder, blockLimit, sample) {
   const { openSpecs } = await import('nearfield/specs');
-  const { loadEmbedder } = await import('nearfield');
   const target = mkdtempSync(path.join(os.tmpdir(), 'nearfield-bench-'));
   try {
-    let files = markdownFiles(folder);
-    if (blockLimit !== undefined) {
-      // The shortest run of files that holds the number of blocks asked for.
-      const probe = await openSpecs({ storage: 'memory' });
-      await probe.index(files);
-      const counts = new Map();
-      for await (const page of probe.all({ batch: 1000 })) {
-        for (const block of page) counts.set(block.payload.source, (counts.get(block.payload.source) ?? 0) + 1);
-      }
-      await probe.close();
-      let blocks = 0;
-      files = files.filter((file) => blocks < blockLimit && ((blocks += counts.get(file.path) ?? 0), true));
-    }
+    const source = blockLimit === undefined ? folder : await filesWith(blockLimit, folder, openSpecs);
     const specs = await openSpecs({ path: target, storage: 'node' });
     const started = performance.now();
-    const report = await specs.index(files);
+    const report = await specs.index(source);
     const indexMs = performance.now() - started;
     const figures = { blocks: report.blocksWritten, indexMs, indexRss: process.memoryUsage().rss };
-    files = null;
-
-    if (blockLimit === undefined) {
-      const queries = readJsonLines(path.join(folder, 'relevance.jsonl'))
-        .filter((row) => row.kind === 'task')
-        .map((row) => row.title);
-      const random = seededRandom(seed);
-      const sample = Array.from({ length: 200 }, () => queries[Math.floor(random() * queries.length)]);
-      const times = { top10: [], top100: [] };
-      for (const text of sample.slice(0, 20)) await specs.search(text, { k: 10 });
-      for (const text of sample) {
-        for (const [name, k] of [
-          ['top10', 10],
-          ['top100', 100],
-        ]) {
-          const begin = performance.now();
-          await specs.search(text, { k });
-          times[name].push(performance.now() - begin);
-        }
-      }
-      figures.top10 = median(times.top10);
-      figures.top100 = median(times.top100);
+    if (sample.length > 0) {
+      Object.assign(figures, await timeQueries(specs, sample));
       // Before the reference below takes memory for itself.
-      globalThis.gc?.();
       figures.searchRss = process.memoryUsage().rss;
-
-      const embedder = await loadEmbedder();
-      const texts = [];
-      for await (const page of specs.all({ batch: 1000 })) for (const block of page) texts.push(block.text);
-      const rows = embedder.embed(texts);
-      const dim = embedder.dimension;
-      const ours = [];
-      const reference = [];
-      for (const text of sample.slice(0, 60)) {
-        const query = embedder.embed([text]);
-        let begin = performance.now();
-        const scores = new Float32Array(texts.length);
-        for (let row = 0; row < texts.length; ++row) {
-          let sum = 0;
-          for (let j = 0; j < dim; ++j) sum += query[j] * rows[row * dim + j];
-          scores[row] = sum;
-        }
-        Array.from(scores, (score, row) => ({ score, row }))
-          .sort((a, b) => b.score - a.score || a.row - b.row)
-          .slice(0, 10);
-        reference.push(performance.now() - begin);
-        begin = performance.now();
-        await specs.search(text, { k: 10, mode: 'dense' });
-        ours.push(performance.now() - begin);
-      }
-      figures.dense = median(ours);
-      figures.reference = median(reference);
+      Object.assign(figures, await timeReference(specs, sample));
     }
     await specs.close();
     console.log(JSON.stringify(figures));
@@ -109,41 +49,120 @@ async function work(folder, blockLimit) {
   }
 }
 
-const folder =
-  options.folder ??
-  (options.worker
-    ? null
-    : dataFolder('specs') && path.join(dataFolder('specs'), 'docktermj__senzing-bootcamp-kiro-powers'));
+/** The shortest run of files that holds the number of blocks asked for. */
+async function filesWith(blockLimit, folder, openSpecs) {
+  const files = markdownFiles(folder);
+  const probe = await openSpecs({ storage: 'memory' });
+  await probe.index(files);
+  const counts = new Map();
+  for await (const page of probe.all({ batch: 1000 })) {
+    for (const { payload } of page) counts.set(payload.source, (counts.get(payload.source) ?? 0) + 1);
+  }
+  await probe.close();
+  let blocks = 0;
+  return files.filter((file) => {
+    if (blocks >= blockLimit) return false;
+    blocks += counts.get(file.path) ?? 0;
+    return true;
+  });
+}
+
+async function timeQueries(specs, sample) {
+  const kinds = [
+    ['top10', { k: 10 }],
+    ['top100', { k: 100 }],
+    ['filtered', { k: 10, filter: { type: 'requirement' } }],
+  ];
+  const times = Object.fromEntries(kinds.map(([name]) => [name, []]));
+  for (const text of sample.slice(0, 20)) await specs.search(text, { k: 10 });
+  for (const text of sample) {
+    for (const [name, options] of kinds) {
+      const begin = performance.now();
+      await specs.search(text, options);
+      times[name].push(performance.now() - begin);
+    }
+  }
+  return Object.fromEntries(kinds.map(([name]) => [name, median(times[name])]));
+}
+
+/** The dense leg beside a plain loop over as many vectors, in turn. */
+async function timeReference(specs, sample) {
+  const { loadEmbedder } = await import('nearfield');
+  const embedder = await loadEmbedder();
+  const texts = [];
+  for await (const page of specs.all({ batch: 1000 })) for (const block of page) texts.push(block.text);
+  const rows = embedder.embed(texts);
+  const dim = embedder.dimension;
+  const dense = [];
+  const reference = [];
+  for (const text of sample.slice(0, 60)) {
+    const query = embedder.embed([text]);
+    let begin = performance.now();
+    const scores = new Float32Array(texts.length);
+    for (let row = 0; row < texts.length; ++row) {
+      let sum = 0;
+      for (let j = 0; j < dim; ++j) sum += query[j] * rows[row * dim + j];
+      scores[row] = sum;
+    }
+    const ranked = Array.from(scores, (score, row) => ({ score, row }));
+    ranked.sort((a, b) => b.score - a.score || a.row - b.row).slice(0, 10);
+    reference.push(performance.now() - begin);
+    begin = performance.now();
+    await specs.search(text, { k: 10, mode: 'dense' });
+    dense.push(performance.now() - begin);
+  }
+  return { dense: median(dense), reference: median(reference) };
+}
+
+/** Task titles of the corpus, drawn with the seed. */
+function drawQueries(folder) {
+  const rows = readJsonLines(path.join(folder, 'relevance.jsonl'));
+  const titles = rows.filter((row) => row.kind === 'task').map((row) => row.title);
+  const random = seededRandom(seed);
+  return Array.from({ length: 200 }, () => titles[Math.floor(random() * titles.length)]);
+}
+
 if (options.worker) {
-  await work(options.folder, options.blocks === undefined ? undefined : Number(options.blocks));
-} else if (folder !== null) {
+  const sample = JSON.parse(readFileSync(0, 'utf8'));
+  await work(options.folder, options.blocks === undefined ? undefined : Number(options.blocks), sample);
+} else {
+  const specs = dataFolder('specs');
+  const folder = options.folder ?? (specs && path.join(specs, 'docktermj__senzing-bootcamp-kiro-powers'));
+  if (folder) compare(folder);
+}
+
+function compare(folder) {
   const self = fileURLToPath(import.meta.url);
-  const child = (...extra) =>
+  // The worker gets its queries through standard input, so that reading the corpus' queries is not in its memory.
+  const child = (sample, ...extra) =>
     JSON.parse(
-      execFileSync('node', ['--expose-gc', self, '--worker', '--folder', folder, ...extra], {
+      execFileSync('node', [self, '--worker', '--folder', folder, ...extra], {
         encoding: 'utf8',
-        stdio: ['ignore', 'pipe', 'inherit'],
+        input: JSON.stringify(sample),
+        stdio: ['pipe', 'pipe', 'inherit'],
       }),
     );
   const bareRss = Number(execFileSync('node', ['-p', 'process.memoryUsage().rss'], { encoding: 'utf8' }));
+  const queries = drawQueries(folder);
   const whole = [];
   const tenThousand = [];
   for (let run = 0; run < Number(options.runs); ++run) {
-    whole.push(child());
-    tenThousand.push(child('--blocks', '10000'));
+    whole.push(child(queries));
+    tenThousand.push(child([], '--blocks', '10000'));
   }
   const of = (runs, figure) => median(runs.map((run) => run[figure]));
   const mib = (bytes) => (bytes / 2 ** 20).toFixed(0);
-  console.log(
-    `${path.basename(folder)}: ${whole[0].blocks} blocks, seed ${seed}, medians of ${options.runs} processes, Node ${process.version}`,
-  );
+  const { blocks } = whole[0];
+  console.log(`${path.basename(folder)}: ${blocks} blocks, seed ${seed}`);
+  console.log(`medians of ${options.runs} processes, Node ${process.version}`);
   printTable(
     ['figure', 'measured', 'bar'],
     [
-      ['indexing, blocks/s', Math.round(median(whole.map((run) => run.blocks / (run.indexMs / 1000)))), '>= 5000'],
+      ['indexing, blocks/s', Math.round(blocks / (of(whole, 'indexMs') / 1000)), '>= 5000'],
       [`indexing ${tenThousand[0].blocks} blocks, s`, (of(tenThousand, 'indexMs') / 1000).toFixed(2), '<= 2'],
       ['query top 10, hybrid, ms', of(whole, 'top10').toFixed(2), '<= 3'],
       ['query top 100, hybrid, ms', of(whole, 'top100').toFixed(2), '<= 5'],
+      ['query top 10, hybrid, filtered, ms', of(whole, 'filtered').toFixed(2), ''],
       ['query top 10, dense, ms', of(whole, 'dense').toFixed(2), ''],
       ['plain JavaScript loop, ms', of(whole, 'reference').toFixed(2), ''],
       ['ratio', (of(whole, 'reference') / of(whole, 'dense')).toFixed(1), ''],
