@@ -49,13 +49,6 @@ Error option_error(Code code, std::string_view path, std::string_view key, std::
 
 Result<size_t> read_size(const Json& value, std::string_view path, std::string_view key, size_t low, size_t high,
                          Code wrong_type) {
-  const std::string expected = "a whole number of at least " + std::to_string(low);
-  ASSIGN_OR_RETURN(const double number, read_whole(value, path, key, low, expected, wrong_type));
-  return number > static_cast<double>(high) ? high : static_cast<size_t>(number);
-}
-
-Result<size_t> read_bounded_size(const Json& value, std::string_view path, std::string_view key, size_t low,
-                                 size_t high, Code wrong_type) {
   const std::string expected = "a whole number from " + std::to_string(low) + " to " + std::to_string(high);
   ASSIGN_OR_RETURN(const double number, read_whole(value, path, key, low, expected, wrong_type));
   if (number > static_cast<double>(high)) return option_error(Code::kInvalidArgument, path, key, expected, value);

@@ -25,13 +25,10 @@ const Json* find_option(const Json& json, std::string_view key);
 Error option_error(Code code, std::string_view path, std::string_view key, std::string_view expected,
                    const Json& value);
 
-// A whole number of at least `low`, also when written 1e3; one above `high` is `high`.
-// Fails with `code` on another type, kInvalidArgument on fractions and numbers below `low`.
+// A whole number from `low` to `high`, also when written 1e3.
+// Fails with `wrong_type` on another type, kInvalidArgument on fractions and numbers outside.
 Result<size_t> read_size(const Json& value, std::string_view path, std::string_view key, size_t low, size_t high,
                          Code wrong_type);
-// As read_size, but a number above `high` fails with kInvalidArgument.
-Result<size_t> read_bounded_size(const Json& value, std::string_view path, std::string_view key, size_t low,
-                                 size_t high, Code wrong_type);
 
 // "a, b, c"
 std::string comma_list(std::span<const std::string_view> names);

@@ -113,6 +113,9 @@ Result<SearchRequest> parse_search_request(const Json& json) {
   }
   if (const Json* offset = find_option(json, "offset")) {
     ASSIGN_OR_RETURN(request.offset, read_size(*offset, "search", "offset", 0, kMaxK, Code::kInvalidArgument));
+    if (request.offset + request.k > kMaxK) {
+      return invalid("search", "offset", "plus k must be at most " + std::to_string(kMaxK), *offset);
+    }
   }
   if (const Json* filter = find_option(json, "filter")) {
     ASSIGN_OR_RETURN(request.filter, Filter::parse(*filter));
@@ -126,7 +129,7 @@ Result<SearchRequest> parse_search_request(const Json& json) {
     ASSIGN_OR_RETURN(request.exact, read_bool(*exact, "exact"));
   }
   if (const Json* ef = find_option(json, "ef")) {
-    ASSIGN_OR_RETURN(request.ef, read_bounded_size(*ef, "search", "ef", 1, kMaxEf, Code::kInvalidArgument));
+    ASSIGN_OR_RETURN(request.ef, read_size(*ef, "search", "ef", 1, kMaxEf, Code::kInvalidArgument));
   }
   if (const Json* fusion = find_option(json, "fusion")) {
     ASSIGN_OR_RETURN(request.fusion, read_fusion(*fusion));

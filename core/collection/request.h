@@ -19,7 +19,7 @@
 
 namespace nearfield {
 
-inline constexpr size_t kMaxK = 10'000;  // k and offset + k are cut to this
+inline constexpr size_t kMaxK = 10'000;  // the greatest offset + k
 inline constexpr size_t kMaxQueryTextBytes = 1 << 20;
 
 enum class SearchMode : uint8_t { kAuto, kDense, kText, kHybrid };
@@ -40,7 +40,7 @@ struct SearchRequest {
   std::span<const float> vector;        // empty: none
   std::string text;                     // empty: none
   SearchMode mode = SearchMode::kAuto;  // auto: every leg there is a query for
-  size_t k = 10;                        // 1..; more than kMaxK is cut, 0 and negatives are refused
+  size_t k = 10;                        // 1..kMaxK; may be more than there are points
   size_t offset = 0;
   std::optional<Filter> filter;
   std::optional<double> min_score;

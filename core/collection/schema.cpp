@@ -42,8 +42,8 @@ Status read_index(const Json& json, Schema& schema) {
                    shown(key)};
     }
     const bool is_m = key == "m";
-    ASSIGN_OR_RETURN(const size_t number, read_bounded_size(*value, "schema.index", key, is_m ? 2 : 1,
-                                                            is_m ? 100 : 2'000, Code::kConfigError));
+    ASSIGN_OR_RETURN(const size_t number,
+                     read_size(*value, "schema.index", key, is_m ? 2 : 1, is_m ? 100 : 2'000, Code::kConfigError));
     (is_m ? schema.hnsw.m : schema.hnsw.ef_construct) = number;
   }
   return {};
@@ -102,7 +102,7 @@ Result<Schema> parse_schema(const Json& json) {
   Schema schema;
   if (const Json* dimension = find_option(json, "dimension")) {
     ASSIGN_OR_RETURN(schema.dimension,
-                     read_bounded_size(*dimension, "schema", "dimension", 0, kMaxDimension, Code::kConfigError));
+                     read_size(*dimension, "schema", "dimension", 0, kMaxDimension, Code::kConfigError));
   }
   if (const Json* metric = find_option(json, "metric")) {
     if (!metric->is_string()) {

@@ -33,9 +33,9 @@ export interface SearchOptions {
   text?: string | undefined;
   /** Default 'auto': every leg there is a query for. */
   mode?: 'auto' | 'dense' | 'text' | 'hybrid' | undefined;
-  /** How many hits at most; default 10, cut to 10,000. */
+  /** How many hits at most, 1 to 10,000; default 10. */
   k?: number | undefined;
-  /** How many of the best to leave out; default 0. */
+  /** How many of the best to leave out; default 0. offset + k is at most 10,000. */
   offset?: number | undefined;
   filter?: Filter | undefined;
   /** Hits below this score are left out. */
@@ -148,10 +148,8 @@ export function readQuery(given: unknown, dimension: number): Query {
     });
   }
   if (options.mode !== undefined) out['mode'] = readChoice(options.mode, 'mode', ['auto', 'dense', 'text', 'hybrid']);
-  if (options.k !== undefined) out['k'] = Math.min(readWhole(options.k, 'k', 1, Number.MAX_VALUE), maxK);
-  if (options.offset !== undefined) {
-    out['offset'] = Math.min(readWhole(options.offset, 'offset', 0, Number.MAX_VALUE), maxK);
-  }
+  if (options.k !== undefined) out['k'] = readWhole(options.k, 'k', 1, maxK);
+  if (options.offset !== undefined) out['offset'] = readWhole(options.offset, 'offset', 0, maxK);
   if (options.minScore !== undefined) out['minScore'] = readNumber(options.minScore, 'minScore');
   if (options.include !== undefined) out['include'] = readInclude(options.include);
   if (options.exact !== undefined) out['exact'] = readBoolean(options.exact, 'exact');

@@ -362,6 +362,7 @@ test('bad questions and options', async (t) => {
     ['x', { k: -1 }, 'InvalidArgument'],
     ['x', { k: NaN }, 'InvalidArgument'],
     ['x', { k: 1.5 }, 'InvalidArgument'],
+    ['x', { k: 1e9 }, 'InvalidArgument'],
     ['x', { filter: { $foo: 1 } }, 'FilterError'],
     ['x', { mode: 'psychic' }, 'ConfigError'],
     ['x', { fusion: { kind: 'convex', alpha: 2 } }, 'InvalidArgument'],
@@ -375,7 +376,6 @@ test('bad questions and options', async (t) => {
       `${question} ${JSON.stringify(options)}`,
     );
   }
-  assert.ok((await specs.search('x', { k: 1e9 })).length >= 0);
   assert.ok(
     (await specs.search('uploads', { mode: 'dense', fusion: { kind: 'rrf' }, explain: true })).plan.strategy.length > 0,
   );

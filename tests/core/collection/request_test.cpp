@@ -58,13 +58,17 @@ TEST_CASE("every option arrives") {
   CHECK(!parsed(R"({"include": []})")->include_text);
 }
 
-TEST_CASE("large k and offset are cut") {
-  CHECK(parsed(R"({"k": 1000000000})")->k == kMaxK);
-  CHECK(parsed(R"({"k": 1e9})")->k == kMaxK);
-  CHECK(parsed(R"({"k": 1e300})")->k == kMaxK);
-  CHECK(parsed(R"({"k": 18446744073709551615})")->k == kMaxK);
-  CHECK(parsed(R"({"offset": 1e9})")->offset == kMaxK);
+TEST_CASE("k and offset reach to ten thousand together") {
+  CHECK(parsed(R"({"k": 10000})")->k == kMaxK);
+  CHECK(parsed(R"({"k": 1, "offset": 9999})")->offset == kMaxK - 1);
   CHECK(parsed(R"({"k": 3.0})")->k == 3);
+  for (const char* text :
+       {R"({"k": 10001})", R"({"k": 1000000000})", R"({"k": 1e9})", R"({"k": 1e300})", R"({"k": 18446744073709551615})",
+        R"({"offset": 1e9})", R"({"offset": 9991})", R"({"k": 2, "offset": 9999})"}) {
+    INFO(text);
+    CHECK(parsed(text).code() == Code::kInvalidArgument);
+  }
+  CHECK(parsed(R"({"k": 1000000000})").error().value == "1000000000");
 }
 
 TEST_CASE("bad requests name the option and show the value") {
