@@ -1,6 +1,7 @@
 #include "storage/database.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "core/base/hash.h"
 #include "storage/log.h"
@@ -316,7 +317,7 @@ Task<Result<std::unique_ptr<Database>>> Database::open(EffectQueue& effects, Ope
   Result<Recovered> recovered = co_await recover(effects);
   if (!recovered.ok()) {
     if (!options.read_only) co_await effects.request(UnlockEffect{});
-    co_return std::move(recovered).error();
+    co_return std::move(recovered).failure();
   }
   database->state_->now = std::move(recovered).value();
   co_return database;
@@ -445,7 +446,7 @@ Task<Status> Database::close() {
     // What a failed checkpoint leaves undone is still in the log, so the lock is given back all the same.
     if (state.needs_commit(Occasion::kClosing)) {
       Result<Manifest> next = co_await state.draft(Occasion::kClosing);
-      status = next.ok() ? co_await state.publish(std::move(next).value()) : Status(next.error());
+      status = next.ok() ? co_await state.publish(std::move(next).value()) : Status(std::move(next).failure());
     }
     const EffectAnswer answer = co_await state.effects.request(UnlockEffect{});
     if (status.ok() && !answer.status.ok()) status = host_error(answer.status, "unlock", "database");

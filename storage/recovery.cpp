@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "core/base/json.h"
+#include "core/base/sort.h"
 #include "storage/log.h"
 
 namespace nearfield {
@@ -89,8 +91,8 @@ Task<Result<std::unique_ptr<LiveCollection>>> load_collection(EffectQueue& effec
     CO_RETURN_IF_ERROR(apply_segment(entry, segment, bytes, memory));
     if (i + 1 != covered) continue;
     // From here on rows are added to the saved graph and postings like any others.
-    const Result<Sections> sections = co_await read_index(effects, listing, entry);
-    if (!sections.ok() && !is_damage(sections.code())) co_return sections.error();
+    Result<Sections> sections = co_await read_index(effects, listing, entry);
+    if (!sections.ok() && !is_damage(sections.code())) co_return std::move(sections).failure();
     if (!sections.ok() || !memory.attach_derived(sections.value())) {
       memory.rebuild_derived();
       report.rebuilt.push_back(entry.name);
@@ -152,8 +154,8 @@ Task<Status> replay_log(EffectQueue& effects, uint64_t length, Recovered& out) {
 
     size_t used = 0;
     if (position == 0) {
-      const Result<FileIdentity> header = read_file_header(buffer, identity.kind, identity.number);
-      if (header.code() == Code::kVersionError) co_return header.error();
+      Result<FileIdentity> header = read_file_header(buffer, identity.kind, identity.number);
+      if (header.code() == Code::kVersionError) co_return std::move(header).failure();
       bad = !header.ok() || header.value().link != identity.link;
       if (bad) break;
       used = sound = kFileHeaderBytes;
@@ -239,7 +241,7 @@ Task<Result<Recovered>> recover(EffectQueue& effects) {
     }
     listing.emplace(std::move(file.name), file.length);
   }
-  std::ranges::sort(generations, std::greater<>());
+  heap_sort(generations, std::greater<>());
 
   if (generations.empty()) {
     if (listing.empty()) co_return Recovered();
@@ -252,9 +254,9 @@ Task<Result<Recovered>> recover(EffectQueue& effects) {
   uint64_t skipped = 0;
   for (const uint64_t generation : generations) {
     Recovered out;
-    const Status status = co_await load_generation(effects, listing, generation, out);
+    Status status = co_await load_generation(effects, listing, generation, out);
     if (!status.ok()) {
-      if (!is_damage(status.code())) co_return status.error();
+      if (!is_damage(status.code())) co_return std::move(status).failure();
       if (!first_damage) first_damage = status.error();
       ++skipped;
       continue;

@@ -16,6 +16,8 @@ namespace {
 constexpr size_t kKeptInputBytes = 1 << 20;
 constexpr size_t kMaxQueries = 10'000;
 constexpr size_t kMaxScrollPage = 10'000;
+// Times the greatest dimension and four bytes this stays below what wasm32 can address.
+constexpr size_t kMaxEmbeddedTexts = 100'000;
 
 constexpr const char* kBlocks = "blocks";
 constexpr const char* kFiles = "files";
@@ -486,6 +488,12 @@ Engine::Answer Engine::embed(Message& message) {
   if (embedder_ == nullptr) return Error{Code::kUnsupported, "the embedder is not loaded", ""};
   ASSIGN_OR_RETURN(const std::vector<std::string> texts, read_strings(message.binary));
   const size_t dimension = embedder_->dimension();
+  if (texts.size() > kMaxEmbeddedTexts) {
+    return Error{Code::kLimitExceeded,
+                 "embed: " + std::to_string(texts.size()) + " texts in one call; at most " +
+                     std::to_string(kMaxEmbeddedTexts) + " are allowed",
+                 shown(static_cast<int64_t>(texts.size()))};
+  }
   floats_.resize(texts.size() * dimension);
   for (size_t i = 0; i < texts.size(); ++i) {
     embedder_->embed(texts[i], std::span(floats_).subspan(i * dimension, dimension));

@@ -135,7 +135,7 @@ JsonText& JsonText::string(std::string_view text) {
 
 JsonText& JsonText::number(double value) {
   // nlohmann carries the shortest-digits algorithm already; std::to_chars would bring a second one of 20 KB.
-  return raw(Json(value).dump());
+  return raw(write_json(value));
 }
 
 JsonText& JsonText::integer(uint64_t value) { return raw(std::to_string(value)); }

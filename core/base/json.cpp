@@ -9,8 +9,11 @@ namespace nearfield {
 
 namespace {
 
+// Both passes reach the parser as this one type: for another, the compiler would make a second parser of 10 KB.
+using Events = nlohmann::json_sax<Json>;
+
 // Watches a parse and stops it at the first bound that is passed.
-class Checker : public nlohmann::json_sax<Json> {
+class Checker : public Events {
  public:
   Checker(std::string_view what, const JsonLimits& limits) : what_(what), limits_(limits) {}
 
@@ -71,6 +74,56 @@ class Checker : public nlohmann::json_sax<Json> {
   std::vector<std::unordered_set<std::string>> keys_;
 };
 
+// Builds the tree of a text that was checked.
+class Builder : public Events {
+ public:
+  bool null() override { return add(nullptr); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(number_integer_t value) override { return add(value); }
+  bool number_unsigned(number_unsigned_t value) override { return add(value); }
+  bool number_float(number_float_t value, const string_t&) override { return add(value); }
+  bool string(string_t& value) override { return add(std::move(value)); }
+  bool binary(binary_t&) override { return false; }
+  bool start_object(size_t) override { return open(Json::value_t::object); }
+  bool end_object() override { return close(); }
+  bool start_array(size_t) override { return open(Json::value_t::array); }
+  bool end_array() override { return close(); }
+  bool key(string_t& key) override {
+    key_ = std::move(key);
+    return true;
+  }
+  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception&) override { return false; }
+
+  Json root;
+
+ private:
+  // Puts a value where it belongs and returns it there.
+  Json& place(Json value) {
+    if (open_.empty()) return root = std::move(value);
+    Json& parent = *open_.back();
+    if (parent.is_array()) return parent.get_ref<Json::array_t&>().emplace_back(std::move(value));
+    return parent.get_ref<Json::object_t&>().emplace(std::move(key_), std::move(value)).first->second;
+  }
+  bool add(Json value) {
+    place(std::move(value));
+    return true;
+  }
+  bool open(Json::value_t type) {
+    open_.push_back(&place(Json(type)));
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  // The arrays and objects around the next value. They stay where they are, because only the innermost grows.
+  std::vector<Json*> open_;
+  std::string key_;
+};
+
+bool read(std::string_view text, Events& events) { return Json::sax_parse(text.begin(), text.end(), &events); }
+
 }  // namespace
 
 Status check_json(std::string_view text, std::string_view what, const JsonLimits& limits) {
@@ -81,13 +134,18 @@ Status check_json(std::string_view text, std::string_view what, const JsonLimits
                  shown(static_cast<int64_t>(text.size()))};
   }
   Checker checker(what, limits);
-  Json::sax_parse(text.begin(), text.end(), &checker);
+  read(text, checker);
   return std::move(checker.status);
 }
 
 Result<Json> parse_json(std::string_view text, std::string_view what, const JsonLimits& limits) {
   RETURN_IF_ERROR(check_json(text, what, limits));
-  return Json::parse(text.begin(), text.end());
+  return read_checked_json(text);
+}
+
+Json read_checked_json(std::string_view text) {
+  Builder builder;
+  return read(text, builder) ? std::move(builder.root) : Json();
 }
 
 std::string write_json(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }

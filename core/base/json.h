@@ -27,6 +27,9 @@ Result<Json> parse_json(std::string_view text, std::string_view what, const Json
 // The first pass alone: the same failures, no tree.
 Status check_json(std::string_view text, std::string_view what, const JsonLimits& limits = {});
 
+// The second pass alone, for text that passed check_json() before; null where it did not.
+Json read_checked_json(std::string_view text);
+
 // Compact text. Strings that are not UTF-8 are written with U+FFFD in place of bad bytes, so this never throws.
 std::string write_json(const Json& json);
 

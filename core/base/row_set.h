@@ -71,4 +71,11 @@ struct Scored {
   double score = 0;
 };
 
+// The order of answers: by falling score, then by row.
+struct BestFirst {
+  bool operator()(const Scored& a, const Scored& b) const {
+    return a.score != b.score ? a.score > b.score : a.row < b.row;
+  }
+};
+
 }  // namespace nearfield

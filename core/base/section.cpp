@@ -1,5 +1,6 @@
 #include "core/base/section.h"
 
+#include <optional>
 #include <unordered_set>
 
 namespace nearfield {

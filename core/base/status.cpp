@@ -20,6 +20,11 @@ constexpr std::string_view kNames[] = {
 
 std::string_view code_name(Code code) { return kNames[static_cast<size_t>(code)]; }
 
+Failure make_failure(Error&& error) {
+  assert(error.code != Code::kOk);
+  return std::make_unique<Error>(std::move(error));
+}
+
 std::string shown(std::string_view text) {
   std::string out = "\"";
   for (size_t i = 0; i < text.size(); ++i) {

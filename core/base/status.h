@@ -6,7 +6,7 @@
 
 #include <cassert>
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,35 +31,45 @@ struct Error {
   std::string value;
 };
 
+// An Error on its way up. One pointer, because the code that hands it on stands at every call that can fail.
+using Failure = std::unique_ptr<Error>;
+
+// REQUIRES: error.code is not kOk.
+Failure make_failure(Error&& error);
+
 class [[nodiscard]] Status {
  public:
   Status() = default;
-  Status(Error error) : error_(std::move(error)) { assert(error_->code != Code::kOk); }
+  Status(Error&& error) : failure_(make_failure(std::move(error))) {}
+  Status(Failure failure) : failure_(std::move(failure)) {}
 
-  bool ok() const { return !error_.has_value(); }
+  bool ok() const { return failure_ == nullptr; }
   // REQUIRES: !ok().
   const Error& error() const& {
     assert(!ok());
-    return *error_;
+    return *failure_;
   }
   Error&& error() && {
     assert(!ok());
-    return std::move(*error_);
+    return std::move(*failure_);
   }
-  Code code() const { return ok() ? Code::kOk : error_->code; }
+  Failure failure() && { return std::move(failure_); }
+  Code code() const { return ok() ? Code::kOk : failure_->code; }
 
  private:
-  std::optional<Error> error_;
+  Failure failure_;
 };
 
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) { assert(code() != Code::kOk); }
+  Result(T&& value) : state_(std::in_place_index<0>, std::move(value)) {}
+  Result(const T& value) : state_(std::in_place_index<0>, value) {}
+  Result(Error&& error) : state_(std::in_place_index<1>, make_failure(std::move(error))) {}
+  Result(Failure failure) : state_(std::in_place_index<1>, std::move(failure)) { assert(error().code != Code::kOk); }
 
   bool ok() const { return state_.index() == 0; }
-  Code code() const { return ok() ? Code::kOk : std::get<1>(state_).code; }
+  Code code() const { return ok() ? Code::kOk : error().code; }
 
   // REQUIRES: ok().
   T& value() & {
@@ -77,9 +87,13 @@ class [[nodiscard]] Result {
   // REQUIRES: !ok().
   const Error& error() const& {
     assert(!ok());
-    return *std::get_if<1>(&state_);
+    return **std::get_if<1>(&state_);
   }
   Error&& error() && {
+    assert(!ok());
+    return std::move(**std::get_if<1>(&state_));
+  }
+  Failure failure() && {
     assert(!ok());
     return std::move(*std::get_if<1>(&state_));
   }
@@ -91,7 +105,7 @@ class [[nodiscard]] Result {
   const T* operator->() const { return &value(); }
 
  private:
-  std::variant<T, Error> state_;
+  std::variant<T, Failure> state_;
 };
 
 // JSON text of a value for Error::value: quoted and escaped, cut at about 200 bytes.
@@ -105,14 +119,14 @@ std::string shown(int64_t number);
 #define NEARFIELD_CONCAT(a, b) NEARFIELD_CONCAT_INNER(a, b)
 
 // Leaves the enclosing function with the error, if there is one. The CO_ forms are for coroutines.
-#define RETURN_IF_ERROR(expression)                                                                                  \
-  do {                                                                                                               \
-    if (auto nearfield_outcome = (expression); !nearfield_outcome.ok()) return std::move(nearfield_outcome).error(); \
+#define RETURN_IF_ERROR(expression)                                                                                    \
+  do {                                                                                                                 \
+    if (auto nearfield_outcome = (expression); !nearfield_outcome.ok()) return std::move(nearfield_outcome).failure(); \
   } while (false)
 #define CO_RETURN_IF_ERROR(expression)                                  \
   do {                                                                  \
     if (auto nearfield_outcome = (expression); !nearfield_outcome.ok()) \
-      co_return std::move(nearfield_outcome).error();                   \
+      co_return std::move(nearfield_outcome).failure();                 \
   } while (false)
 
 // ASSIGN_OR_RETURN(auto rows, read_rows(bytes)); the expression is evaluated once.
@@ -122,5 +136,5 @@ std::string shown(int64_t number);
   ASSIGN_OR_RETURN_NAMED(NEARFIELD_CONCAT(nearfield_result_, __LINE__), co_return, target, expression)
 #define ASSIGN_OR_RETURN_NAMED(result, leave, target, expression) \
   auto result = (expression);                                     \
-  if (!result.ok()) leave std::move(result).error();              \
+  if (!result.ok()) leave std::move(result).failure();            \
   target = std::move(result).value()

@@ -96,7 +96,7 @@ std::string_view Collection::State::indexed_text(RowId row) {
   if (fields.size() == 1 && fields.front() == "text") return rows.text(row);
   const std::string_view payload = rows.payload(row);
   Json json;
-  if (!payload.empty()) json = Json::parse(payload.begin(), payload.end(), nullptr, /*allow_exceptions=*/false);
+  if (!payload.empty()) json = read_checked_json(payload);
   text_scratch_.clear();
   for (const std::string& field : fields) {
     if (field == "text") {

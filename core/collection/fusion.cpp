@@ -1,6 +1,6 @@
 #include "core/collection/fusion.h"
 
-#include <algorithm>
+#include "core/base/sort.h"
 
 namespace nearfield {
 
@@ -16,7 +16,7 @@ std::vector<FusedRow> join(std::span<const Scored> dense, std::span<const Scored
   for (size_t i = 0; i < text.size(); ++i) {
     rows.push_back({text[i].row, 0, std::nullopt, LegScore{text[i].score, i + 1}});
   }
-  std::sort(rows.begin(), rows.end(), [](const FusedRow& a, const FusedRow& b) { return a.row < b.row; });
+  heap_sort(rows, [](const FusedRow& a, const FusedRow& b) { return a.row < b.row; });
   size_t kept = 0;
   for (const FusedRow& row : rows) {
     if (kept == 0 || rows[kept - 1].row != row.row) {

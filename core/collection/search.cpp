@@ -1,5 +1,6 @@
 // Search: legs (dense, text) over one set of allowed rows, fused into one ranking.
 #include <algorithm>
+#include <optional>
 #include <unordered_set>
 
 #include "core/collection/collection.h"

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "core/base/sort.h"
+
 namespace nearfield {
 
 namespace {
@@ -299,7 +301,7 @@ Result<Filter::Node> Filter::Node::parse_operand(Operator op, const Json& json, 
       break;
   }
   node.operand = json;
-  if (operand_of(op) == Operand::kValues) std::sort(node.operand.begin(), node.operand.end(), value_less);
+  if (operand_of(op) == Operand::kValues) heap_sort(node.operand.get_ref<Json::array_t&>(), value_less);
   return node;
 }
 

@@ -63,7 +63,7 @@ class Walker {
 // Most values and nearly all keys are strings without escapes, which need no parser.
 Json parse_value(std::string_view text) {
   if (text.front() == '"' && text.find('\\') == std::string_view::npos) return text.substr(1, text.size() - 2);
-  return Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+  return read_checked_json(text);
 }
 
 }  // namespace

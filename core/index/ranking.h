@@ -1,17 +1,16 @@
 // The order of answers, shared by every kind of index.
 #pragma once
 
-#include <algorithm>
 #include <vector>
 
 #include "core/base/row_set.h"
+#include "core/base/sort.h"
 
 namespace nearfield {
 
 // Sorts by falling score, then by row, and keeps the best `limit` with every further row that shares the last score.
 inline void rank(std::vector<Scored>& found, size_t limit) {
-  std::sort(found.begin(), found.end(),
-            [](const Scored& a, const Scored& b) { return a.score != b.score ? a.score > b.score : a.row < b.row; });
+  heap_sort(found, BestFirst());
   if (limit == 0) found.clear();
   if (found.size() <= limit) return;
   size_t end = limit;

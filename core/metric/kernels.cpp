@@ -73,6 +73,7 @@ void simd_step(const float* query, size_t dim, const float* const* rows, float* 
       }
     }
   }
+#pragma clang loop unroll(disable)
   for (; j + 4 <= dim; j += 4) {
     const v128_t part = wasm_v128_load(query + j);
     for (size_t row = 0; row < kRows; ++row) {
@@ -82,9 +83,12 @@ void simd_step(const float* query, size_t dim, const float* const* rows, float* 
   for (size_t row = 0; row < kRows; ++row) {
     v128_t lanes = chains[row][0];
     for (size_t chain = 1; chain < kChains; ++chain) lanes = wasm_f32x4_add(lanes, chains[row][chain]);
-    float sum = lane_sum(lanes);
-    for (size_t tail = j; tail < dim; ++tail) sum = Term::add(sum, query[tail], rows[row][tail]);
-    sums[row] = sum;
+    sums[row] = lane_sum(lanes);
+  }
+#pragma clang loop unroll(disable)
+  for (size_t row = 0; row < kRows; ++row) {
+#pragma clang loop unroll(disable)
+    for (size_t tail = j; tail < dim; ++tail) sums[row] = Term::add(sums[row], query[tail], rows[row][tail]);
   }
 }
 
@@ -95,6 +99,7 @@ void touch(const float* const* rows, size_t count, size_t dim) {
   constexpr size_t kLine = 64 / sizeof(float);
   for (size_t row = 0; row < count; ++row) {
     const volatile float* vector = rows[row];
+#pragma clang loop unroll(disable)
     for (size_t j = 0; j < dim; j += kLine) static_cast<void>(vector[j]);
   }
 }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 
 #include "core/spec/links.h"
 #include "core/spec/readers.h"

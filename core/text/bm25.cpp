@@ -10,6 +10,7 @@
 #include <string>
 
 #include "core/base/hash.h"
+#include "core/base/sort.h"
 #include "core/base/utf8.h"
 
 namespace nearfield {
@@ -190,7 +191,7 @@ void Bm25::add(RowId row, std::span<const std::string_view> terms) {
   std::vector<TermId> ids;
   ids.reserve(terms.size());
   for (const std::string_view term : terms) ids.push_back(state.intern(term));
-  std::sort(ids.begin(), ids.end());
+  heap_sort(ids);
   for (size_t i = 0; i < ids.size();) {
     const size_t begin = i;
     while (i < ids.size() && ids[i] == ids[begin]) ++i;
@@ -214,7 +215,7 @@ void Bm25::remove(RowId row, std::span<const std::string_view> terms) {
     assert(id.has_value());
     if (id.has_value()) ids.push_back(*id);
   }
-  std::sort(ids.begin(), ids.end());
+  heap_sort(ids);
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   for (const TermId id : ids) {
     assert(state.terms[id].row_count > 0);
@@ -240,7 +241,7 @@ std::vector<Scored> Bm25::search(std::span<const std::string_view> terms, const 
     const std::optional<TermId> id = state.find(terms[i]);
     if (id.has_value() && state.terms[*id].row_count > 0) wanted.push_back({*id, i, 1});
   }
-  std::sort(wanted.begin(), wanted.end(),
+  heap_sort(wanted,
             [](const Wanted& a, const Wanted& b) { return a.id != b.id ? a.id < b.id : a.position < b.position; });
   size_t kept = 0;
   for (const Wanted& next : wanted) {
@@ -251,7 +252,7 @@ std::vector<Scored> Bm25::search(std::span<const std::string_view> terms, const 
     }
   }
   wanted.resize(kept);
-  std::sort(wanted.begin(), wanted.end(), [](const Wanted& a, const Wanted& b) { return a.position < b.position; });
+  heap_sort(wanted, [](const Wanted& a, const Wanted& b) { return a.position < b.position; });
   std::vector<Scored> hits;
   std::vector<RowId> touched;
   std::vector<double> scores;
@@ -271,9 +272,7 @@ std::vector<Scored> Bm25::search(std::span<const std::string_view> terms, const 
   for (const RowId row : touched) {
     if (scores[row] >= least) hits.push_back({row, scores[row]});
   }
-  std::sort(hits.begin(), hits.end(), [](const Scored& left, const Scored& right) {
-    return left.score != right.score ? left.score > right.score : left.row < right.row;
-  });
+  heap_sort(hits, BestFirst());
   return hits;
 }
 

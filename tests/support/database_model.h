@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -145,7 +146,7 @@ class DatabaseRunner {
   std::optional<Status> open(OpenOptions options = {}) {
     auto opened = host.try_run(Database::open(host.effects(), options));
     if (!opened) return std::nullopt;
-    if (!opened->ok()) return Status(opened->error());
+    if (!opened->ok()) return Status(Error(opened->error()));
     database = std::move(*opened).value();
     return Status();
   }
@@ -170,7 +171,7 @@ class DatabaseRunner {
   std::optional<Status> status_of(Task<Result<T>> task) {
     auto result = host.try_run(std::move(task));
     if (!result) return std::nullopt;
-    return result->ok() ? Status() : Status(result->error());
+    return result->ok() ? Status() : Status(Error(result->error()));
   }
 };
 

@@ -15,8 +15,8 @@ using namespace nearfield;
 namespace {
 
 Task<Result<uint64_t>> read_length(EffectQueue& queue, std::string name) {
-  const EffectAnswer answer = co_await queue.request(ReadEffect{std::move(name), 0, 100});
-  CO_RETURN_IF_ERROR(answer.status);
+  EffectAnswer answer = co_await queue.request(ReadEffect{std::move(name), 0, 100});
+  CO_RETURN_IF_ERROR(std::move(answer.status));
   co_return uint64_t{answer.bytes.size()};
 }
 
