@@ -114,7 +114,7 @@ Result<SearchRequest> parse_search_request(const Json& json) {
   if (const Json* offset = find_option(json, "offset")) {
     ASSIGN_OR_RETURN(request.offset, read_size(*offset, "search", "offset", 0, kMaxK, Code::kInvalidArgument));
     if (request.offset + request.k > kMaxK) {
-      return invalid("search", "offset", "plus k must be at most " + std::to_string(kMaxK), *offset);
+      return invalid("search", "offset", "at most " + std::to_string(kMaxK) + " together with k", *offset);
     }
   }
   if (const Json* filter = find_option(json, "filter")) {

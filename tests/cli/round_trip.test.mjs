@@ -190,7 +190,10 @@ test('the flags of search do what they say', async (t) => {
   assert.deepEqual(two, ten.slice(1, 3));
   const paged = await nearfield(['search', 'uploader', '-k', '1', '--offset', '1'], { cwd });
   assert.match(paged.stdout, /^2\. /);
-  assert.equal((await nearfield(['search', 'uploader', '--offset', '9999'], { cwd })).code, 1);
+  assert.equal((await nearfield(['search', 'uploader', '--offset', '9990'], { cwd })).code, 1);
+  const beyond = await nearfield(['search', 'uploader', '--offset', '9991'], { cwd });
+  assert.equal(beyond.code, 2);
+  assert.match(beyond.stderr, /offset must be at most 10000 together with k, got 9991/);
 
   for (const mode of ['auto', 'hybrid', 'dense', 'text']) {
     assert.equal((await nearfield(['search', 'uploader', '--mode', mode], { cwd })).code, 0, mode);
