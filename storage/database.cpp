@@ -311,7 +311,7 @@ Database::~Database() = default;
 Task<Result<std::unique_ptr<Database>>> Database::open(EffectQueue& effects, OpenOptions options) {
   std::unique_ptr<Database> database(new Database(effects, options));
   if (!options.read_only) {
-    const EffectAnswer answer = co_await effects.request(LockEffect{true});
+    const EffectAnswer answer = co_await effects.request(LockEffect{});
     if (!answer.status.ok()) co_return host_error(answer.status, "lock", "database");
   }
   Result<Recovered> recovered = co_await recover(effects);

@@ -71,7 +71,7 @@ void write_effect(JsonText& out, const PendingEffect& effect) {
           for (const std::string& name : request.obsolete) out.string(name);
           out.close(']');
         } else if constexpr (std::is_same_v<T, LockEffect>) {
-          kind("lock").key("exclusive").boolean(request.exclusive);
+          kind("lock");
         } else if constexpr (std::is_same_v<T, UnlockEffect>) {
           kind("unlock");
         } else {

@@ -54,10 +54,9 @@ struct CommitEffect {
   std::vector<std::string> obsolete;
   Durability durability = Durability::kStrict;
 };
-// Takes the database's lock for this host, or answers kDatabaseLocked. Held until unlock or the host's end.
-struct LockEffect {
-  bool exclusive = true;
-};
+// Takes the writer's lock for this host, or answers kDatabaseLocked; answered at once where this host has it already.
+// Held until unlock or the host's end.
+struct LockEffect {};
 struct UnlockEffect {};
 // Answers after `milliseconds`.
 struct SleepEffect {

@@ -16,7 +16,7 @@ type Effect = { id: number } & (
   | { kind: 'write'; name: string; bytes: Place }
   | { kind: 'append'; name: string; offset: number; generation: number; relaxed: boolean; bytes: Place }
   | { kind: 'commit'; generation: number; relaxed: boolean; bytes: Place; obsolete: string[] }
-  | { kind: 'lock'; exclusive: boolean }
+  | { kind: 'lock' }
   | { kind: 'unlock' }
   | { kind: 'sleep'; milliseconds: number }
 );
@@ -121,7 +121,7 @@ export class Pump {
           options: { generation: await volume.commit(effect.generation, bytes, effect.obsolete, effect.relaxed) },
         };
       case 'lock':
-        await volume.lock(effect.exclusive);
+        await volume.lock();
         return { options: {} };
       case 'unlock':
         await volume.unlock();

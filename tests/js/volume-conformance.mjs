@@ -7,14 +7,15 @@ const bytes = (...values) => Uint8Array.from(values);
 const text = (value) => new TextEncoder().encode(value);
 const manifest = (generation) => `manifest-${generation.toString(16).padStart(16, '0')}`;
 
-// `make(test)` answers a function that opens a volume; each call opens the same place again.
-export function volumeConformance(name, make) {
+// `make(test)` answers a function that opens a volume; each call opens the same place again. `shared`: two of them can
+// be open side by side.
+export function volumeConformance(name, make, { shared = true } = {}) {
   describe(`volume: ${name}`, () => {
     const check = (title, body) =>
       it(title, async (test) => {
         const open = await make(test);
         const volume = await open();
-        await volume.lock(true);
+        await volume.lock();
         try {
           await body(volume, open);
         } finally {
@@ -22,6 +23,8 @@ export function volumeConformance(name, make) {
           await volume.close();
         }
       });
+    const checkShared = shared ? check : () => {};
+    const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
     const listed = async (volume) =>
       Object.fromEntries((await volume.list()).map((file) => [file.name, file.length]).sort());
 
@@ -139,16 +142,84 @@ export function volumeConformance(name, make) {
       assert.deepEqual(outcomes.map((outcome) => outcome.status).sort(), ['fulfilled', 'rejected']);
     });
 
-    check('is locked once, until it is unlocked', async (volume, open) => {
+    check('gives the lock it has once more', async (volume) => {
+      await volume.lock();
+      await volume.lock({ wait: true });
+      await volume.unlock();
+      await volume.unlock();
+      await volume.lock();
+    });
+
+    checkShared('is locked once, until it is unlocked', async (volume, open) => {
       const second = await open();
-      await rejectsWith('DatabaseLocked', second.lock(true));
-      await second.lock(false);
+      await rejectsWith('DatabaseLocked', second.lock());
       await volume.unlock();
       await volume.unlock();
-      await second.lock(true);
-      await rejectsWith('DatabaseLocked', volume.lock(true));
+      await second.lock();
+      await rejectsWith('DatabaseLocked', volume.lock());
       await second.unlock();
       await second.close();
+    });
+
+    checkShared('waits for the lock where it is told to, one after the other', async (volume, open) => {
+      const waiting = [await open(), await open()];
+      const order = [];
+      const turns = waiting.map(async (other, i) => {
+        await other.lock({ wait: true });
+        order.push(i);
+        await rejectsWith('DatabaseLocked', volume.lock());
+        await other.unlock();
+      });
+      await pause(150);
+      assert.deepEqual(order, []);
+      await volume.unlock();
+      await Promise.all(turns);
+      assert.deepEqual(order.sort(), [0, 1]);
+      for (const other of waiting) await other.close();
+      await volume.lock();
+    });
+
+    checkShared('stops waiting for the lock when its signal says so', async (volume, open) => {
+      const second = await open();
+      await rejectsWith('Aborted', second.lock({ wait: true, signal: AbortSignal.abort() }));
+      const abort = new AbortController();
+      const waiting = second.lock({ wait: true, signal: abort.signal });
+      setTimeout(() => abort.abort(), 80);
+      await rejectsWith('Aborted', waiting);
+      // Whoever gave up is not in the way of the next.
+      await volume.unlock();
+      await second.lock({ wait: true, signal: new AbortController().signal });
+      await second.unlock();
+      await second.close();
+    });
+
+    checkShared('tells watchers what others append and commit, until they stop', async (volume, open) => {
+      const reader = await open();
+      let calls = 0;
+      const heard = async (before) => {
+        while (calls === before) await pause(10);
+        // Echoes of the same change, so that the next one is heard for itself.
+        for (let last = -1; last !== calls; await pause(100)) last = calls;
+      };
+      const stop = reader.watch(() => calls++);
+      await heard(0);
+      for (const change of [
+        () => volume.append('log-0000000000000000', 0, 0, bytes(1), false),
+        () => volume.append('log-0000000000000000', 1, 0, bytes(1), true),
+        () => volume.commit(0, text('one'), [], false),
+      ]) {
+        const before = calls;
+        await change();
+        await heard(before);
+      }
+      stop();
+      stop();
+      const before = calls;
+      await volume.commit(1, text('two'), [], false);
+      await pause(100);
+      assert.equal(calls, before);
+      reader.watch(() => {});
+      await reader.close();
     });
 
     check('keeps everything when it is closed and opened again', async (volume, open) => {
@@ -159,7 +230,7 @@ export function volumeConformance(name, make) {
       await volume.unlock();
       await volume.close();
       const again = await open();
-      await again.lock(true);
+      await again.lock();
       assert.deepEqual(await listed(again), before);
       await again.append('log-1', 1, 1, bytes(4), false);
       assert.deepEqual([...(await again.read('log-1', 0, 9))], [3, 4]);

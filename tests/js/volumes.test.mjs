@@ -14,11 +14,15 @@ import { volumeConformance } from './volume-conformance.mjs';
 
 const bytes = (...values) => Uint8Array.from(values);
 
-volumeConformance('memory', () => {
-  // Nothing outlives it, so opening again gives the same one.
-  const volume = new MemoryVolume();
-  return () => volume;
-});
+volumeConformance(
+  'memory',
+  () => {
+    // Nothing outlives it, so opening again gives the same one.
+    const volume = new MemoryVolume();
+    return () => volume;
+  },
+  { shared: false },
+);
 volumeConformance('node', (test) => {
   const folder = join(temporaryFolder(test), 'deep', 'er');
   return () => NodeVolume.open(folder, false);
@@ -34,7 +38,7 @@ test('node: a path of which a part is a file is named in the error', async (t) =
   writeFileSync(join(folder, 'file'), 'x');
   for (const path of [join(folder, 'file'), join(folder, 'file', 'below')]) {
     const volume = await NodeVolume.open(path, false);
-    const error = await rejectsWith('StorageFailed', volume.lock(true));
+    const error = await rejectsWith('StorageFailed', volume.lock());
     assert.ok(error.message.includes(path), error.message);
     assert.match(error.message, /a file stands where a folder should be/);
   }
@@ -43,7 +47,7 @@ test('node: a path of which a part is a file is named in the error', async (t) =
 test('node: a folder that vanishes while it is open', async (t) => {
   const folder = join(temporaryFolder(t), 'db');
   const volume = await NodeVolume.open(folder, false);
-  await volume.lock(true);
+  await volume.lock();
   await volume.append('log-1', 0, 0, bytes(1), false);
   rmSync(folder, { recursive: true });
   for (const call of [
@@ -72,7 +76,7 @@ test('node: a full disk is QuotaExceeded, and the log stays as long as it was', 
   const script = `
     import { NodeVolume } from ${JSON.stringify(new URL('../../dist/volumes/node.js', import.meta.url).href)};
     const volume = await NodeVolume.open(${JSON.stringify(join(folder, 'db'))}, false);
-    await volume.lock(true);
+    await volume.lock();
     await volume.append('log-1', 0, 0, new Uint8Array(1000), false);
     const codes = [];
     const big = new Uint8Array(1 << 20);
@@ -121,7 +125,7 @@ test('node: a read-only file system is ReadOnly', async (t) => {
   const script = `
     import { NodeVolume } from ${JSON.stringify(new URL('../../dist/volumes/node.js', import.meta.url).href)};
     const volume = await NodeVolume.open(${JSON.stringify(join(folder, 'db'))}, false);
-    await volume.lock(true).catch((error) => console.log(error.code));
+    await volume.lock().catch((error) => console.log(error.code));
   `;
   const mounted = spawnSync(
     'unshare',
@@ -147,7 +151,7 @@ test('node: a read-only file system is ReadOnly', async (t) => {
 test('node: the lock of a dead process is taken over, a living one is not', async (t) => {
   const folder = temporaryFolder(t);
   const volume = await NodeVolume.open(folder, false);
-  await volume.lock(true);
+  await volume.lock();
   const lock = JSON.parse(readFileSync(join(folder, 'LOCK'), 'utf8'));
   assert.equal(lock.pid, process.pid);
   await volume.unlock();
@@ -166,11 +170,11 @@ test('node: the lock of a dead process is taken over, a living one is not', asyn
   for (const [owner, taken] of cases) {
     writeFileSync(join(folder, 'LOCK'), typeof owner === 'string' ? owner : JSON.stringify(owner));
     if (taken) {
-      await volume.lock(true);
+      await volume.lock();
       await volume.unlock();
       assert.deepEqual(readdirSync(folder), []);
     } else {
-      await rejectsWith('DatabaseLocked', volume.lock(true));
+      await rejectsWith('DatabaseLocked', volume.lock());
       rmSync(join(folder, 'LOCK'));
     }
   }
@@ -182,7 +186,7 @@ test('node: what a killed process left half written is cleared away', async (t) 
   writeFileSync(join(folder, 'segment-1.123.tmp'), 'half');
   const volume = await NodeVolume.open(folder, false);
   assert.deepEqual(await volume.list(), []);
-  await volume.lock(true);
+  await volume.lock();
   assert.deepEqual(readdirSync(folder), ['LOCK']);
   await volume.unlock();
   await volume.close();

@@ -16,8 +16,10 @@ import {
   otherGeneration,
   otherLength,
   type FileEntry,
+  type LockOptions,
   type Volume,
 } from './volume.js';
+import { Announcements, WriterLock } from './tabs.js';
 
 const version = 21;
 const store = 'FILE_DATA';
@@ -35,21 +37,20 @@ interface FileRecord {
   contents?: Uint8Array;
 }
 
-// Where Web Locks are missing (pages that are not served securely), this keeps one page from opening a database twice;
-// between pages the comparison of generations is the fence.
-const heldHere = new Set<string>();
-
 export class IndexedDbVolume implements Volume {
   readonly kind = 'indexeddb';
   readonly path: string;
   #connection: Promise<IDBDatabase> | undefined;
   #opened = false;
   #closed = false;
-  #release: (() => void) | undefined;
+  readonly #lock: WriterLock;
+  readonly #announcements: Announcements;
 
   /** `path` is the mount point: absolute, without a slash at its end. */
   constructor(path: string) {
     this.path = path;
+    this.#lock = new WriterLock(path);
+    this.#announcements = new Announcements(path);
   }
 
   async list(): Promise<FileEntry[]> {
@@ -134,6 +135,7 @@ export class IndexedDbVolume implements Volume {
         };
       });
     });
+    this.#announcements.post();
   }
 
   async commit(
@@ -154,50 +156,41 @@ export class IndexedDbVolume implements Volume {
         }
       });
     });
+    this.#announcements.post();
     return next;
   }
 
-  async lock(exclusive: boolean): Promise<void> {
-    if (!exclusive || this.#release !== undefined) return;
-    const name = `nearfield:${this.path}`;
-    const busy = new NearfieldError(
-      'DatabaseLocked',
-      `${this.path} is being written by another tab; close it there, or open it with readOnly: true`,
-      { value: this.path },
-    );
-    const locks = typeof navigator === 'undefined' ? undefined : navigator.locks;
-    if (locks === undefined) {
-      if (heldHere.has(name)) throw busy;
-      heldHere.add(name);
-      this.#release = () => heldHere.delete(name);
-      return;
-    }
-    await new Promise<void>((resolve, reject) => {
-      const held = locks.request(name, { mode: 'exclusive', ifAvailable: true }, (lock) => {
-        if (lock === null) {
-          reject(busy);
-          return undefined;
-        }
-        // The lock is held until this promise is resolved, or the page is gone.
-        return new Promise<void>((release) => {
-          this.#release = release;
-          resolve();
-        });
-      });
-      held.catch((cause: unknown) => reject(this.#failed('lock', cause)));
-    });
+  async lock(options: LockOptions = {}): Promise<void> {
+    await this.#lock.take(options);
   }
 
   async unlock(): Promise<void> {
-    this.#release?.();
-    this.#release = undefined;
+    this.#lock.release();
+  }
+
+  watch(changed: () => void): () => void {
+    return this.#announcements.watch(() => this.#state(), changed);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#announcements.close();
     const connection = this.#connection;
     this.#connection = undefined;
     (await connection?.catch(() => undefined))?.close();
+  }
+
+  // Differs after every commit and append.
+  async #state(): Promise<string> {
+    const found: unknown[] = [];
+    await this.#transact('readonly', false, (files) => {
+      for (const kind of ['manifest', 'log']) {
+        const range = IDBKeyRange.bound(this.#key(`${kind}-0`), this.#key(`${kind}-g`), false, true);
+        const newest = files.openKeyCursor(range, 'prev');
+        newest.onsuccess = () => found.push(newest.result?.key);
+      }
+    });
+    return found.join();
   }
 
   #key(name: string): string {

@@ -10,7 +10,6 @@ import {
   type FileEntry,
   type Volume,
 } from './volume.js';
-import { NearfieldError } from '../errors.js';
 
 // `bytes` may be longer than the file: logs grow by doubling.
 interface File {
@@ -22,7 +21,6 @@ export class MemoryVolume implements Volume {
   readonly kind = 'memory';
   readonly path: string;
   readonly #files = new Map<string, File>();
-  #locked = false;
 
   constructor(path = 'memory') {
     this.path = path;
@@ -68,14 +66,13 @@ export class MemoryVolume implements Volume {
     return generation + 1;
   }
 
-  async lock(exclusive: boolean): Promise<void> {
-    if (!exclusive) return;
-    if (this.#locked) throw new NearfieldError('DatabaseLocked', `${this.path} is open already`, { value: this.path });
-    this.#locked = true;
-  }
+  // There is no other handle on it: nobody to lock out, and nobody to hear of.
+  async lock(): Promise<void> {}
 
-  async unlock(): Promise<void> {
-    this.#locked = false;
+  async unlock(): Promise<void> {}
+
+  watch(): () => void {
+    return () => {};
   }
 
   async close(): Promise<void> {}

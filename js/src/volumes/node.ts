@@ -17,8 +17,10 @@ import {
   otherGeneration,
   otherLength,
   type FileEntry,
+  type LockOptions,
   type Volume,
 } from './volume.js';
+import { attemptLock, poll } from './waiting.js';
 
 type Files = typeof import('node:fs/promises');
 type Paths = typeof import('node:path');
@@ -26,6 +28,8 @@ type FileHandle = import('node:fs/promises').FileHandle;
 
 const lockName = 'LOCK';
 const temporary = '.tmp';
+const debounceMs = 20;
+const pollMs = 1000;
 
 interface LockOwner {
   pid: number;
@@ -44,6 +48,7 @@ export class NodeVolume implements Volume {
   #lockText: string | undefined;
   // The log that is appended to stays open; opening it takes longer than a small append.
   #log: { name: string; handle: FileHandle } | undefined;
+  readonly #watches = new Set<() => void>();
 
   static async open(path: string, readOnly: boolean): Promise<NodeVolume> {
     const [files, paths, os] = await Promise.all([
@@ -155,8 +160,17 @@ export class NodeVolume implements Volume {
     return generation + 1;
   }
 
-  async lock(exclusive: boolean): Promise<void> {
-    if (!exclusive || this.#lockText !== undefined) return;
+  async lock(options: LockOptions = {}): Promise<void> {
+    if (this.#lockText !== undefined) return;
+    await attemptLock(
+      this.path,
+      () => this.#takeLock(),
+      options,
+      (wake) => this.#listen(wake),
+    );
+  }
+
+  async #takeLock(): Promise<void> {
     await this.#makeFolder();
     const owner: LockOwner = {
       pid: process.pid,
@@ -196,8 +210,51 @@ export class NodeVolume implements Volume {
     });
   }
 
+  watch(changed: () => void): () => void {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const ends = [
+      this.#listen(() => {
+        timer ??= setTimeout(() => {
+          timer = undefined;
+          changed();
+        }, debounceMs).unref();
+      }),
+      // Not every file system tells what others do.
+      poll(() => this.#state(), pollMs, changed),
+      () => clearTimeout(timer),
+    ];
+    const stop = () => {
+      for (const end of ends) end();
+      this.#watches.delete(stop);
+    };
+    this.#watches.add(stop);
+    return stop;
+  }
+
   async close(): Promise<void> {
+    for (const stop of [...this.#watches]) stop();
     await this.#closeLog();
+  }
+
+  // Calls `heard` when the system says that something in the folder changed. It may say nothing at all.
+  #listen(heard: () => void): () => void {
+    const end = new AbortController();
+    const events = async () => {
+      for await (const { filename } of this.#files.watch(this.path, { persistent: false, signal: end.signal })) {
+        if (filename === null || !filename.endsWith(temporary)) heard();
+      }
+    };
+    // There may be no folder yet, or no more handles for watching.
+    events().catch(() => {});
+    return () => end.abort();
+  }
+
+  // Differs after every commit and append.
+  async #state(): Promise<string> {
+    const names = (await this.#names()).sort();
+    const log = names.filter((name) => name.startsWith('log-')).at(-1);
+    const size = log === undefined ? 0 : (await this.#files.stat(this.#at(log))).size;
+    return `${names.join()} ${size}`;
   }
 
   #at(name: string): string {

@@ -11,6 +11,13 @@ export interface FileEntry {
   length: number;
 }
 
+export interface LockOptions {
+  /** Wait until the lock is free; default false. */
+  wait?: boolean | undefined;
+  /** Ends the waiting. */
+  signal?: AbortSignal | undefined;
+}
+
 export interface Volume {
   readonly kind: 'memory' | 'node' | 'indexeddb';
   /** The place, for messages and info(). */
@@ -25,11 +32,19 @@ export interface Volume {
   append(name: string, offset: number, generation: number, bytes: Uint8Array, relaxed: boolean): Promise<void>;
   /** Publishes the manifest of generation + 1 and removes `obsolete`. Answers the new generation, or Conflict. */
   commit(generation: number, manifest: Uint8Array, obsolete: readonly string[], relaxed: boolean): Promise<number>;
-  /** DatabaseLocked where somebody else holds it. */
-  lock(exclusive: boolean): Promise<void>;
+  /**
+   * Takes the writer's lock; nothing where this volume holds it already. DatabaseLocked where somebody else does; told
+   * to wait, waits until that one is gone, or fails with Aborted.
+   */
+  lock(options?: LockOptions): Promise<void>;
   /** Gives the lock back; nothing where it is not held. */
   unlock(): Promise<void>;
-  /** Lets go of handles. The volume is not used afterwards. */
+  /**
+   * Calls `changed` after somebody else may have appended or committed: perhaps too often, never too rarely, and once
+   * soon after the call. Answers a function that ends it. Does not keep a process alive.
+   */
+  watch(changed: () => void): () => void;
+  /** Lets go of handles, and ends what watch() began. The volume is not used afterwards. */
   close(): Promise<void>;
 }
 
