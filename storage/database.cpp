@@ -1,6 +1,7 @@
 #include "storage/database.h"
 
 #include <algorithm>
+#include <deque>
 #include <optional>
 
 #include "core/base/hash.h"
@@ -35,11 +36,30 @@ size_t size_of(const RowView& row) {
   return row.id.size() + row.text.size() + row.payload.size() + row.vector.size_bytes();
 }
 
+// A step of a compaction copies about so many bytes; where every row is also put into a graph, which takes about a
+// millisecond, so many rows. Between steps the host does other things for this long.
+constexpr size_t kCompactionStepBytes = 256 << 10;
+constexpr size_t kCompactionStepRows = 256;
+constexpr size_t kCompactionStepGraphRows = 8;
+constexpr uint64_t kCompactionPauseMs = 0;
+// Closing waits for a compaction of at most so many rows without a graph: a tenth of a second.
+constexpr size_t kMaxRowsCompactedOnClose = 20'000;
+
 Error unknown_collection(std::string_view name) {
   return {Code::kNotFound, "there is no collection " + shown(name), shown(name)};
 }
 
 }  // namespace
+
+// A call of write() that waits for its turn or is being carried out.
+struct PendingWrite {
+  std::vector<CollectionBatch> batches;
+  Durability durability;
+  uint64_t era;
+  std::vector<LiveCollection*> targets;
+  Bytes record;  // for the log; empty: too large for it
+  std::optional<Result<size_t>> answer;
+};
 
 struct Database::State {
   State(EffectQueue& host, OpenOptions how) : effects(host), options(how) {}
@@ -47,7 +67,11 @@ struct Database::State {
   EffectQueue& effects;
   OpenOptions options;
   AsyncLock turn;  // held by whoever writes
-  Recovered now;   // what is committed, and what is in memory
+  // Writes that wait for the turn. Whoever has it takes those behind it along, in order, up to the next operation of
+  // another kind, which starts a new era.
+  std::deque<PendingWrite*> waiting;
+  uint64_t era = 0;
+  Recovered now;  // what is committed, and what is in memory
   bool closed = false;
   // A commit failed, and its manifest may or may not stand on the volume: hash64 of its bytes.
   std::optional<uint64_t> doubtful_manifest;
@@ -68,7 +92,15 @@ struct Database::State {
   Task<Status> store_batch(const Batch& batch, CollectionEntry& entry);
   Task<Status> write_segment(SegmentBuilder& builder, CollectionEntry& entry);
   Task<Status> write_file(std::string name, Bytes bytes);
-  Task<Status> append(ByteView payload, Durability durability);
+  Task<Status> append(std::span<const ByteView> records, Durability durability);
+
+  bool prepare(PendingWrite& write) const;
+  std::vector<PendingWrite*> take_group(PendingWrite& first);
+  Task<Status> store(std::span<PendingWrite* const> group);
+  Task<Status> carry_out(std::span<PendingWrite* const> group);
+
+  bool compaction_is_due(const LiveCollection& live) const;
+  Task<Status> compact(std::string name);
 };
 
 Status Database::State::check_writable() const {
@@ -237,16 +269,12 @@ Task<Result<Manifest>> Database::State::draft(Occasion occasion, const LiveColle
   CO_RETURN_IF_ERROR(co_await settle_doubt());
   Manifest next = now.manifest;
   next.previous = now.manifest.generation;
-  next.previous_checksum = now.manifest.checksum;
+  // 0 tells readers that the old log does not end where this generation starts.
+  next.previous_checksum = now.log_usable ? now.manifest.checksum : 0;
   next.generation = now.newest + 1;
   for (CollectionEntry& entry : next.collections) {
     LiveCollection& live = *find(entry.name);
     if (&live == leaving) continue;
-    if (live.memory.wants_compaction()) {
-      // Kept even if the commit fails: what a search sees does not change, and the next commit writes all rows.
-      live.memory.compact();
-      live.rewrite = true;
-    }
     const uint64_t covered = entry.index && !live.rewrite ? entry.index->rows : 0;
     const bool stale = index_is_stale(live.memory.row_count(), covered, occasion);
     CO_RETURN_IF_ERROR(co_await store_rows(live, entry, !stale));
@@ -286,22 +314,158 @@ Task<Status> Database::State::publish(Manifest next) {
   co_return Status();
 }
 
-Task<Status> Database::State::append(ByteView payload, Durability durability) {
+Task<Status> Database::State::append(std::span<const ByteView> records, Durability durability) {
   const FileIdentity log = log_identity(now.manifest.generation, now.manifest.checksum);
   const std::string name = file_name(FileKind::kLog, log.number);
-  Bytes bytes = log_append(log, now.log_length, payload);
+  Bytes bytes = log_append(log, now.log_length, records);
   const size_t length = bytes.size();
   now.files.insert(name);
   const EffectAnswer answer =
       co_await effects.request(AppendEffect{name, now.log_length, now.newest, std::move(bytes), durability});
   if (!answer.status.ok()) {
-    // Part of the record, or all of it, may be there. Behind a torn record nothing would be found, so the next write
+    // Part of the records, or all of them, may be there. Behind a torn record nothing would be found, so the next write
     // starts a new log; its commit also takes back a record that arrived although it was reported as failed.
     if (answer.status.code() != Code::kConflict) now.log_usable = false;
     co_return host_error(answer.status, "append", name);
   }
   now.log_length += length;
   co_return Status();
+}
+
+// Everything that can be wrong with a write. False: it has its answer already.
+bool Database::State::prepare(PendingWrite& write) const {
+  const auto check = [&]() -> Status {
+    RETURN_IF_ERROR(check_writable());
+    std::erase_if(write.batches, [](const CollectionBatch& each) { return each.batch.empty(); });
+    size_t size = 0;
+    for (const auto& [name, batch] : write.batches) {
+      write.targets.push_back(find(name));
+      if (write.targets.back() == nullptr) return unknown_collection(name);
+      RETURN_IF_ERROR(write.targets.back()->memory.check(batch));
+      size += encoded_size(batch);
+    }
+    if (size > kMaxLogRecordBytes) return {};
+    LogRecordBuilder record;
+    for (const auto& [name, batch] : write.batches) record.add(now.manifest.find(name)->number, batch);
+    if (record.payload().size() <= kMaxLogRecordBytes) write.record = record.payload();
+    return {};
+  };
+  Status status = check();
+  if (!status.ok()) {
+    write.answer = std::move(status).failure();
+  } else if (write.batches.empty()) {
+    write.answer = size_t{0};
+  }
+  return !write.answer.has_value();
+}
+
+// The write whose turn it is, and those behind it that go into the log with it. Each gets its answer: these from
+// carry_out(), any that are wrong right here. Empty: `first` is wrong.
+std::vector<PendingWrite*> Database::State::take_group(PendingWrite& first) {
+  std::vector<PendingWrite*> group;
+  size_t bytes = 0;
+  while (!waiting.empty()) {
+    PendingWrite& next = *waiting.front();
+    if (next.era != first.era) break;
+    if (next.record.empty() && !prepare(next)) {
+      waiting.pop_front();
+      continue;
+    }
+    // A large write goes alone, into segments.
+    const bool fits = !next.record.empty() && bytes + next.record.size() <= kMaxLogRecordBytes;
+    if (!group.empty() && !fits) break;
+    waiting.pop_front();
+    group.push_back(&next);
+    if (!fits) break;
+    bytes += next.record.size();
+  }
+  return group;
+}
+
+// Makes the writes of a group durable.
+Task<Status> Database::State::store(std::span<PendingWrite* const> group) {
+  const bool logged = !group.front()->record.empty();
+  std::vector<ByteView> records;
+  size_t bytes = 0;
+  Durability durability = Durability::kRelaxed;
+  for (const PendingWrite* write : group) {
+    records.push_back(write->record);
+    bytes += frame_size(write->record.size());
+    if (write->durability == Durability::kStrict) durability = Durability::kStrict;
+  }
+  if (!logged || !log_takes(bytes)) {
+    CO_ASSIGN_OR_RETURN(Manifest next, co_await draft(Occasion::kRunning));
+    if (!logged) {
+      for (const auto& [name, batch] : group.front()->batches) {
+        CO_RETURN_IF_ERROR(co_await store_batch(batch, *next.find(name)));
+      }
+    }
+    CO_RETURN_IF_ERROR(co_await publish(std::move(next)));
+  }
+  if (logged) CO_RETURN_IF_ERROR(co_await append(records, durability));
+  co_return Status();
+}
+
+// REQUIRES: the caller holds the turn; every write of the group was prepared. Gives each its answer.
+Task<Status> Database::State::carry_out(std::span<PendingWrite* const> group) {
+  const bool logged = !group.front()->record.empty();
+  const Status status = co_await store(group);
+  for (PendingWrite* write : group) {
+    if (!status.ok()) {
+      write->answer = Error(status.error());
+      continue;
+    }
+    size_t deleted = 0;
+    for (size_t i = 0; i < write->batches.size(); ++i) {
+      LiveCollection& target = *write->targets[i];
+      deleted += target.apply(std::move(write->batches[i].batch));
+      if (logged) continue;
+      target.rows_stored = target.memory.row_count();
+      target.deleted.clear();
+    }
+    write->answer = deleted;
+  }
+  co_return Status();
+}
+
+bool Database::State::compaction_is_due(const LiveCollection& live) const {
+  return !closed && !options.read_only && live.memory.wants_compaction();
+}
+
+Task<Status> Database::State::compact(std::string name) {
+  const LiveCollection* started = find(name);
+  if (started == nullptr) co_return unknown_collection(name);
+  const uint64_t number = now.manifest.find(name)->number;
+  // Looked up anew after each pause: the collection may be gone.
+  const auto still_there = [&]() -> Collection* {
+    const CollectionEntry* entry = now.manifest.find(name);
+    if (closed || entry == nullptr || entry->number != number) return nullptr;
+    LiveCollection& live = *find(name);
+    return live.memory.compacting() ? &live.memory : nullptr;
+  };
+  const auto stopped = [&] { return Error{Code::kAborted, "the compaction of " + shown(name) + " was stopped", ""}; };
+
+  if (!find(name)->memory.start_compaction()) co_return Status();
+  for (;;) {
+    Collection* memory = still_there();
+    if (memory == nullptr) co_return stopped();
+    const size_t rows = memory->has_graph() ? kCompactionStepGraphRows : kCompactionStepRows;
+    if (!memory->advance_compaction(rows, kCompactionStepBytes)) break;
+    const EffectAnswer answer = co_await effects.request(SleepEffect{kCompactionPauseMs});
+    if (!answer.status.ok()) {
+      if (Collection* left = still_there()) left->cancel_compaction();
+      co_return host_error(answer.status, "pause", "compaction");
+    }
+  }
+  const AsyncLock::Held held = co_await turn.acquire();
+  Collection* memory = still_there();
+  if (memory == nullptr) co_return stopped();
+  // What was written while the turn was waited for, then the change-over. It holds even if the commit fails: what a
+  // search sees does not change, and the next commit writes all rows.
+  memory->finish_compaction();
+  find(name)->rewrite = true;
+  CO_ASSIGN_OR_RETURN(Manifest next, co_await draft(Occasion::kRunning));
+  co_return co_await publish(std::move(next));
 }
 
 Database::Database(EffectQueue& effects, OpenOptions options) : state_(std::make_unique<State>(effects, options)) {}
@@ -314,7 +478,7 @@ Task<Result<std::unique_ptr<Database>>> Database::open(EffectQueue& effects, Ope
     const EffectAnswer answer = co_await effects.request(LockEffect{});
     if (!answer.status.ok()) co_return host_error(answer.status, "lock", "database");
   }
-  Result<Recovered> recovered = co_await recover(effects);
+  Result<Recovered> recovered = co_await recover(effects, /*beside_writer=*/options.read_only);
   if (!recovered.ok()) {
     if (!options.read_only) co_await effects.request(UnlockEffect{});
     co_return std::move(recovered).failure();
@@ -325,6 +489,7 @@ Task<Result<std::unique_ptr<Database>>> Database::open(EffectQueue& effects, Ope
 
 Task<Result<Collection*>> Database::collection(std::string name, Schema schema) {
   State& state = *state_;
+  ++state.era;
   const AsyncLock::Held held = co_await state.turn.acquire();
   if (state.closed) co_return state.check_writable().error();
   CO_RETURN_IF_ERROR(check_collection_name(name));
@@ -360,6 +525,7 @@ std::vector<std::string> Database::collection_names() const {
 
 Task<Result<bool>> Database::drop_collection(std::string name) {
   State& state = *state_;
+  ++state.era;
   const AsyncLock::Held held = co_await state.turn.acquire();
   CO_RETURN_IF_ERROR(state.check_writable());
   const LiveCollection* live = state.find(name);
@@ -373,46 +539,39 @@ Task<Result<bool>> Database::drop_collection(std::string name) {
 
 Task<Result<size_t>> Database::write(std::vector<CollectionBatch> batches, Durability durability) {
   State& state = *state_;
+  PendingWrite self{std::move(batches), durability, state.era, {}, {}, {}};
+  state.waiting.push_back(&self);
+  // A call that is dropped while it waits waits no longer.
+  struct Leave {
+    std::deque<PendingWrite*>& waiting;
+    PendingWrite* self;
+    ~Leave() {
+      if (!self->answer) std::erase(waiting, self);
+    }
+  } const leave{state.waiting, &self};
+  const AsyncLock::Held held = co_await state.turn.acquire();
+  if (!self.answer) {
+    const std::vector<PendingWrite*> group = state.take_group(self);
+    if (!group.empty()) CO_RETURN_IF_ERROR(co_await state.carry_out(group));
+  }
+  co_return std::move(*self.answer);
+}
+
+Task<Result<size_t>> Database::write_planned(Plan plan, Durability durability) {
+  State& state = *state_;
+  ++state.era;
   const AsyncLock::Held held = co_await state.turn.acquire();
   CO_RETURN_IF_ERROR(state.check_writable());
-  std::erase_if(batches, [](const CollectionBatch& each) { return each.batch.empty(); });
-  std::vector<LiveCollection*> targets;
-  size_t size = 0;
-  for (const auto& [name, batch] : batches) {
-    targets.push_back(state.find(name));
-    if (targets.back() == nullptr) co_return unknown_collection(name);
-    CO_RETURN_IF_ERROR(targets.back()->memory.check(batch));
-    size += encoded_size(batch);
-  }
-  if (batches.empty()) co_return size_t{0};
-
-  LogRecordBuilder record;
-  const bool fits = size <= kMaxLogRecordBytes;
-  if (fits) {
-    for (const auto& [name, batch] : batches) record.add(state.now.manifest.find(name)->number, batch);
-  }
-  const bool logged = fits && record.payload().size() <= kMaxLogRecordBytes;
-  if (!logged || !state.log_takes(record.payload().size())) {
-    CO_ASSIGN_OR_RETURN(Manifest next, co_await state.draft(Occasion::kRunning));
-    if (!logged) {
-      for (const auto& [name, batch] : batches) CO_RETURN_IF_ERROR(co_await state.store_batch(batch, *next.find(name)));
-    }
-    CO_RETURN_IF_ERROR(co_await state.publish(std::move(next)));
-  }
-  if (logged) CO_RETURN_IF_ERROR(co_await state.append(record.payload(), durability));
-
-  size_t deleted = 0;
-  for (size_t i = 0; i < batches.size(); ++i) {
-    deleted += targets[i]->apply(std::move(batches[i].batch));
-    if (logged) continue;
-    targets[i]->rows_stored = targets[i]->memory.row_count();
-    targets[i]->deleted.clear();
-  }
-  co_return deleted;
+  PendingWrite self{{}, durability, state.era, {}, {}, {}};
+  CO_ASSIGN_OR_RETURN(self.batches, plan());
+  PendingWrite* const group[] = {&self};
+  if (state.prepare(self)) CO_RETURN_IF_ERROR(co_await state.carry_out(group));
+  co_return std::move(*self.answer);
 }
 
 Task<Result<size_t>> Database::clear(std::string collection) {
   State& state = *state_;
+  ++state.era;
   const AsyncLock::Held held = co_await state.turn.acquire();
   CO_RETURN_IF_ERROR(state.check_writable());
   LiveCollection* live = state.find(collection);
@@ -437,12 +596,78 @@ Task<Status> Database::checkpoint() {
   co_return co_await state.publish(std::move(next));
 }
 
+Task<Status> Database::compact(std::string collection) {
+  State& state = *state_;
+  CO_RETURN_IF_ERROR(state.check_writable());
+  if (const LiveCollection* live = state.find(collection); live != nullptr && live->memory.compacting()) {
+    co_return Error{Code::kConflict, "the collection " + shown(collection) + " is being compacted already", ""};
+  }
+  co_return co_await state.compact(std::move(collection));
+}
+
+void Database::cancel_compaction(std::string_view collection) {
+  if (LiveCollection* live = state_->find(collection)) live->memory.cancel_compaction();
+}
+
+bool Database::wants_maintenance() const {
+  for (const auto& [name, live] : state_->now.collections) {
+    if (state_->compaction_is_due(*live) && !live->memory.compacting()) return true;
+  }
+  return false;
+}
+
+Task<Status> Database::maintain() {
+  State& state = *state_;
+  for (const std::string& name : collection_names()) {
+    const LiveCollection* live = state.find(name);
+    if (live == nullptr || !state.compaction_is_due(*live) || live->memory.compacting()) continue;
+    Status status = co_await state.compact(name);
+    if (!status.ok() && status.code() != Code::kAborted) co_return status;
+  }
+  co_return Status();
+}
+
+Task<Result<bool>> Database::refresh() {
+  State& state = *state_;
+  const AsyncLock::Held held = co_await state.turn.acquire();
+  if (state.closed) co_return state.check_writable().error();
+  if (!state.options.read_only) co_return false;
+  co_return co_await catch_up(state.effects, state.now);
+}
+
+Task<Status> Database::promote() {
+  State& state = *state_;
+  const AsyncLock::Held held = co_await state.turn.acquire();
+  if (state.closed) co_return state.check_writable();
+  if (!state.options.read_only) co_return Status();
+  const EffectAnswer answer = co_await state.effects.request(LockEffect{});
+  if (!answer.status.ok()) co_return host_error(answer.status, "lock", "database");
+  Result<bool> caught_up = co_await catch_up(state.effects, state.now);
+  if (!caught_up.ok()) {
+    co_await state.effects.request(UnlockEffect{});
+    co_return std::move(caught_up).failure();
+  }
+  state.options.read_only = false;
+  co_return Status();
+}
+
 Task<Status> Database::close() {
   State& state = *state_;
+  ++state.era;
   const AsyncLock::Held held = co_await state.turn.acquire();
   if (state.closed) co_return Status();
   Status status;
   if (!state.options.read_only) {
+    for (const auto& [name, live] : state.now.collections) {
+      live->memory.cancel_compaction();
+      // Left to the background of the next opening where it takes long, but not for ever.
+      if (!live->memory.wants_compaction()) continue;
+      const size_t rows = live->memory.row_count();
+      const bool quick = !live->memory.has_graph() && rows <= kMaxRowsCompactedOnClose;
+      if (!quick && live->memory.count() > rows / 3) continue;
+      live->memory.compact();
+      live->rewrite = true;
+    }
     // What a failed checkpoint leaves undone is still in the log, so the lock is given back all the same.
     if (state.needs_commit(Occasion::kClosing)) {
       Result<Manifest> next = co_await state.draft(Occasion::kClosing);
@@ -454,6 +679,8 @@ Task<Status> Database::close() {
   state.closed = true;
   co_return status;
 }
+
+bool Database::read_only() const { return state_->options.read_only; }
 
 uint64_t Database::generation() const { return state_->now.manifest.generation; }
 

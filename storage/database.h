@@ -2,13 +2,15 @@
 //
 // Every method that touches storage is a Task over effects (core/base/effect.h); the host performs them on a volume. A
 // write is first checked, then made durable, then applied: what a search sees is always durable (or, for relaxed
-// writes, handed to the host), and a write that fails changes nothing. Writes are carried out one after another in the
-// order they were started; searches never wait.
+// writes, handed to the host), and a write that fails changes nothing. Writes are carried out in the order they were
+// started; those that wait for the same disk share one append (group commit). Searches never wait.
+//
+// One database writes; others on the same volume read, each at a generation, and follow it with refresh().
 //
 // The files are described in storage/FORMAT.md.
 #pragma once
 
-#include <map>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -42,12 +44,13 @@ class Database {
  public:
   // Fails with kDatabaseLocked, kStorageCorrupt (no sound generation, though files are there), kVersionError, or what
   // the volume answered. An empty volume is a new database; nothing is written until the first write.
+  // `effects` must outlive the database.
   static Task<Result<std::unique_ptr<Database>>> open(EffectQueue& effects, OpenOptions options);
   ~Database();
 
   // The collection of that name, created if it is not there. Fails with kSchemaMismatch, naming each difference, when
   // it exists with another schema; kReadOnly when it would have to be created in a read-only database.
-  // The pointer stays valid until drop_collection or the database's end.
+  // The pointer stays valid until drop_collection, refresh, promote or the database's end.
   Task<Result<Collection*>> collection(std::string name, Schema schema);
   const Collection* find(std::string_view name) const;
   std::vector<std::string> collection_names() const;
@@ -57,15 +60,36 @@ class Database {
   // All batches become durable together, or none does. Answers how many of the deletes existed, in all.
   // A write of more than about a megabyte goes straight into a segment instead of the log.
   Task<Result<size_t>> write(std::vector<CollectionBatch> batches, Durability durability);
+  // The same for a write that depends on what is there: `plan` is called when every earlier write has been applied, and
+  // nothing comes between it and its own. No batches: nothing is written.
+  using Plan = std::function<Result<std::vector<CollectionBatch>>()>;
+  Task<Result<size_t>> write_planned(Plan plan, Durability durability);
   // Removes every point. Answers how many there were.
   Task<Result<size_t>> clear(std::string collection);
 
   // Moves what the log holds, and the derived state, into files and starts a new log. A no-op when nothing changed
   // since the last one. Happens by itself when the log passes 8 MiB.
   Task<Status> checkpoint();
+  // Drops the dead rows of a collection, in steps of a few milliseconds with a pause of the host's between them;
+  // searches and writes go on meanwhile. Ends with a commit. Happens by itself (maintain) once half of the rows are
+  // dead. Fails with kAborted after cancel_compaction(), and when the collection is cleared or dropped meanwhile.
+  Task<Status> compact(std::string collection);
+  void cancel_compaction(std::string_view collection);
+  // Whether maintain() would do something.
+  bool wants_maintenance() const;
+  // Compacts what wants it. Ends early, with kAborted, when the database is closed.
+  Task<Status> maintain();
+
+  // For readers: takes over what the writer committed and appended since. Answers whether anything changed. In the
+  // database that writes it does nothing.
+  Task<Result<bool>> refresh();
+  // Turns a reader into the writer: takes the lock, or fails with kDatabaseLocked, and catches up.
+  Task<Status> promote();
+
   // A checkpoint, then the lock is given back; later calls fail with kClosed. A second close is a no-op.
   Task<Status> close();
 
+  bool read_only() const;
   uint64_t generation() const;
   const RecoveryReport& recovery() const;
 

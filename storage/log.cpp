@@ -17,10 +17,10 @@ void LogRecordBuilder::add(uint64_t collection, const Batch& batch) {
   writer.put_string(as_text(rows));
 }
 
-Bytes log_append(const FileIdentity& log, uint64_t length, ByteView payload) {
+Bytes log_append(const FileIdentity& log, uint64_t length, std::span<const ByteView> payloads) {
   Bytes bytes;
   if (length == 0) write_file_header(log, bytes);
-  write_frame(log, length, FrameType::kLogRecord, payload, bytes);
+  for (const ByteView payload : payloads) write_frame(log, length, FrameType::kLogRecord, payload, bytes);
   return bytes;
 }
 

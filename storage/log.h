@@ -4,6 +4,7 @@
 // what follows it was never acknowledged, or is damaged.
 #pragma once
 
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -25,8 +26,9 @@ class LogRecordBuilder {
   Bytes payload_;
 };
 
-// The bytes to append to a log of `length` bytes; a new log gets its header with the first record.
-Bytes log_append(const FileIdentity& log, uint64_t length, ByteView payload);
+// The bytes to append to a log of `length` bytes, for records with these payloads; a new log gets its header with the
+// first of them.
+Bytes log_append(const FileIdentity& log, uint64_t length, std::span<const ByteView> payloads);
 
 using LogRecord = std::vector<std::pair<uint64_t, Batch>>;  // collection number, batch
 // Fails with kFormatError.

@@ -16,7 +16,25 @@ namespace {
 // Nothing we write is larger: a sealed file passes kSegmentBytes by at most one point (kMaxTextBytes and more).
 constexpr uint64_t kMaxSealedBytes = 64 << 20;
 
-using Listing = std::map<std::string, uint64_t, std::less<>>;  // name, length
+// The files of a volume that are ours.
+struct Listing {
+  std::map<std::string, uint64_t, std::less<>> lengths;  // by name
+  std::vector<uint64_t> generations;                     // of manifests, newest first
+  uint64_t next_number = 1;                              // no segment or index has this number or a greater one
+
+  const uint64_t* length_of(std::string_view name) const {
+    const auto found = lengths.find(name);
+    return found == lengths.end() ? nullptr : &found->second;
+  }
+};
+
+// A reader's files may be removed under it by a writer's commit; it then looks again, so many times, after a pause that
+// doubles from the first one.
+constexpr int kReaderAttempts = 8;
+constexpr uint64_t kReaderPauseMs = 5;
+
+// More than this in segments that a commit added is not taken over row by row; loading everything costs about as much.
+constexpr uint64_t kMaxAdoptedBytes = 64 << 20;
 
 Error damaged(std::string what) { return {Code::kFormatError, std::move(what), ""}; }
 
@@ -26,9 +44,9 @@ bool is_damage(Code code) { return code == Code::kFormatError || code == Code::k
 // Missing files and wrong lengths show without reading anything.
 Status check_listed(const Listing& listing, FileKind kind, const SealedFile& file) {
   const std::string name = file_name(kind, file.number);
-  const auto found = listing.find(name);
-  if (found == listing.end()) return damaged(name + " is missing");
-  if (found->second != file.length || file.length > kMaxSealedBytes) return damaged(name + " has the wrong length");
+  const uint64_t* length = listing.length_of(name);
+  if (length == nullptr) return damaged(name + " is missing");
+  if (*length != file.length || file.length > kMaxSealedBytes) return damaged(name + " has the wrong length");
   return {};
 }
 
@@ -74,13 +92,17 @@ Task<Result<Sections>> read_index(EffectQueue& effects, const Listing& listing, 
   co_return read_sections(packed);
 }
 
+Result<std::unique_ptr<LiveCollection>> empty_collection(const CollectionEntry& entry) {
+  if (!check_collection_name(entry.name).ok()) return damaged("a collection has an impossible name");
+  ASSIGN_OR_RETURN(Schema schema, read_schema(entry.schema));
+  return std::make_unique<LiveCollection>(entry.name, std::move(schema));
+}
+
 // One collection from its segments. An index that cannot be used is dropped from `entry` and its collection named in
 // `report`.
 Task<Result<std::unique_ptr<LiveCollection>>> load_collection(EffectQueue& effects, const Listing& listing,
                                                               CollectionEntry& entry, RecoveryReport& report) {
-  if (!check_collection_name(entry.name).ok()) co_return damaged("a collection has an impossible name");
-  CO_ASSIGN_OR_RETURN(Schema schema, read_schema(entry.schema));
-  auto live = std::make_unique<LiveCollection>(entry.name, std::move(schema));
+  CO_ASSIGN_OR_RETURN(std::unique_ptr<LiveCollection> live, empty_collection(entry));
   Collection& memory = live->memory;
 
   const uint64_t covered = entry.index ? entry.index->segments : 0;
@@ -104,13 +126,18 @@ Task<Result<std::unique_ptr<LiveCollection>>> load_collection(EffectQueue& effec
   co_return live;
 }
 
-// Everything but the log.
-Task<Status> load_generation(EffectQueue& effects, const Listing& listing, uint64_t generation, Recovered& out) {
+// REQUIRES: `listing` has it.
+Task<Result<Manifest>> read_manifest(EffectQueue& effects, const Listing& listing, uint64_t generation) {
   const std::string name = file_name(FileKind::kManifest, generation);
-  const uint64_t length = listing.find(name)->second;
+  const uint64_t length = *listing.length_of(name);
   if (length > kMaxManifestBytes) co_return damaged(name + " is too large");
   CO_ASSIGN_OR_RETURN(const Bytes bytes, co_await read_file(effects, name, length));
-  CO_ASSIGN_OR_RETURN(out.manifest, decode_manifest(generation, bytes));
+  co_return decode_manifest(generation, bytes);
+}
+
+// Everything but the log.
+Task<Status> load_generation(EffectQueue& effects, const Listing& listing, uint64_t generation, Recovered& out) {
+  CO_ASSIGN_OR_RETURN(out.manifest, co_await read_manifest(effects, listing, generation));
   // All lengths first: cheaper than loading half a database only to step back.
   for (const CollectionEntry& entry : out.manifest.collections) {
     for (const SegmentEntry& segment : entry.segments) {
@@ -137,14 +164,16 @@ Status apply_record(ByteView payload, Recovered& out) {
   return {};
 }
 
-// Replays the log, in pieces, up to its first bad record.
-Task<Status> replay_log(EffectQueue& effects, uint64_t length, Recovered& out) {
+// Replays the log, in pieces, from where `out` already is to its first bad record.
+Task<Status> replay_log(EffectQueue& effects, const Listing& listing, Recovered& out) {
   const FileIdentity identity = log_identity(out.manifest.generation, out.manifest.checksum);
   const std::string name = file_name(FileKind::kLog, identity.number);
-  Bytes buffer;           // what was read and not yet replayed...
-  uint64_t position = 0;  // ...starts here in the file
-  uint64_t sound = 0;     // the log is good up to here
-  bool bad = false;
+  const uint64_t* listed = listing.length_of(name);
+  const uint64_t length = listed != nullptr ? *listed : 0;
+  Bytes buffer;                        // what was read and not yet replayed...
+  uint64_t position = out.log_length;  // ...starts here in the file
+  uint64_t sound = position;           // the log is good up to here
+  bool bad = length < position;
   while (!bad && position + buffer.size() < length) {
     const uint64_t wanted = std::min<uint64_t>(kSegmentBytes, length - position - buffer.size());
     const EffectAnswer answer = co_await effects.request(ReadEffect{name, position + buffer.size(), wanted});
@@ -178,7 +207,7 @@ Task<Status> replay_log(EffectQueue& effects, uint64_t length, Recovered& out) {
   }
   out.log_length = sound;
   out.log_usable = sound == length;
-  out.report.log_bytes_discarded = length - sound;
+  out.report.log_bytes_discarded = length > sound ? length - sound : 0;
   co_return Status();
 }
 
@@ -226,33 +255,50 @@ size_t LiveCollection::apply(Batch batch) {
   return memory.apply(std::move(batch));
 }
 
-Task<Result<Recovered>> recover(EffectQueue& effects) {
+namespace {
+
+Task<Result<Listing>> list_files(EffectQueue& effects) {
   EffectAnswer answer = co_await effects.request(ListEffect{});
   if (!answer.status.ok()) co_return host_error(answer.status, "list", "files");
   Listing listing;
-  std::vector<uint64_t> generations;
-  uint64_t next_number = 1;
   for (FileEntry& file : answer.files) {
     const auto named = parse_file_name(file.name);
     if (!named) continue;  // not ours: never read, never deleted
-    if (named->kind == FileKind::kManifest) generations.push_back(named->number);
+    if (named->kind == FileKind::kManifest) listing.generations.push_back(named->number);
     if (named->kind == FileKind::kSegment || named->kind == FileKind::kIndex) {
-      next_number = std::max(next_number, named->number + 1);
+      listing.next_number = std::max(listing.next_number, named->number + 1);
     }
-    listing.emplace(std::move(file.name), file.length);
+    listing.lengths.emplace(std::move(file.name), file.length);
   }
-  heap_sort(generations, std::greater<>());
+  heap_sort(listing.generations, std::greater<>());
+  co_return listing;
+}
 
-  if (generations.empty()) {
-    if (listing.empty()) co_return Recovered();
+// What a writer needs to know of the volume besides the data.
+void note_files(const Listing& listing, Recovered& out) {
+  out.newest = listing.generations.empty() ? 0 : listing.generations.front();
+  out.next_number = std::max({out.next_number, listing.next_number, out.manifest.next_number});
+  out.files.clear();
+  if (out.report.generations_skipped == 0) {
+    for (const auto& [name, length] : listing.lengths) out.files.insert(name);
+  } else {
+    // What a damaged newer generation is made of stays, for whoever comes to look.
+    for (std::string& name : out.manifest.file_names()) out.files.insert(std::move(name));
+  }
+}
+
+Task<Result<Recovered>> load_newest(EffectQueue& effects, const Listing& listing) {
+  if (listing.generations.empty()) {
+    if (listing.lengths.empty()) co_return Recovered();
+    const std::string& first = listing.lengths.begin()->first;
     co_return Error{Code::kStorageCorrupt,
-                    "the folder holds " + std::to_string(listing.size()) + " database files but no manifest, such as " +
-                        listing.begin()->first,
-                    shown(listing.begin()->first)};
+                    "the folder holds " + std::to_string(listing.lengths.size()) +
+                        " database files but no manifest, such as " + first,
+                    shown(first)};
   }
   std::optional<Error> first_damage;
   uint64_t skipped = 0;
-  for (const uint64_t generation : generations) {
+  for (const uint64_t generation : listing.generations) {
     Recovered out;
     Status status = co_await load_generation(effects, listing, generation, out);
     if (!status.ok()) {
@@ -261,22 +307,145 @@ Task<Result<Recovered>> recover(EffectQueue& effects) {
       ++skipped;
       continue;
     }
-    const auto log = listing.find(file_name(FileKind::kLog, generation));
-    if (log != listing.end()) CO_RETURN_IF_ERROR(co_await replay_log(effects, log->second, out));
-    out.newest = generations.front();
-    out.next_number = std::max(next_number, out.manifest.next_number);
+    CO_RETURN_IF_ERROR(co_await replay_log(effects, listing, out));
     out.report.generation = generation;
     out.report.generations_skipped = skipped;
-    if (skipped == 0) {
-      for (const auto& [name, length] : listing) out.files.insert(name);
-    } else {
-      // What a damaged newer generation is made of stays, for whoever comes to look.
-      for (std::string& name : out.manifest.file_names()) out.files.insert(std::move(name));
-    }
+    note_files(listing, out);
     co_return out;
   }
   co_return Error{Code::kStorageCorrupt, "no generation of the database is sound: " + first_damage->message,
-                  shown(file_name(FileKind::kManifest, generations.front()))};
+                  shown(file_name(FileKind::kManifest, listing.generations.front()))};
+}
+
+// How many of the entry's segments hold what memory holds already, given that all of the log before it was replayed;
+// nullopt where that cannot be told. Row numbers stay as they are from one generation to the next unless the rows were
+// compacted or cleared, and then no segment stays. So the first segment tells, where there was one.
+std::optional<size_t> segments_in_memory(const CollectionEntry& before, const CollectionEntry& after, size_t rows) {
+  if (before.segments.empty() || after.segments.empty() || before.segments[0] != after.segments[0]) {
+    if (rows == 0 && after.segments.empty()) return size_t{0};
+    return std::nullopt;
+  }
+  uint64_t held = 0;
+  for (size_t i = 0; i < after.segments.size(); ++i) {
+    held += after.segments[i].rows;
+    // Segments of deletes alone that follow were made by the same commit. Repeating them is harmless.
+    if (held == rows) return i + 1;
+    if (held > rows) return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+// Follows one commit: from `now`, at the generation before, to the one that `next` describes. Answers false, with
+// nothing changed but more of the log replayed, where that takes loading everything.
+Task<Result<bool>> adopt(EffectQueue& effects, const Listing& listing, Manifest next, Recovered& now) {
+  // The rest of the old log first: the new generation starts where it ended.
+  CO_RETURN_IF_ERROR(co_await replay_log(effects, listing, now));
+  if (!now.log_usable || next.previous != now.manifest.generation || next.previous_checksum != now.manifest.checksum) {
+    co_return false;
+  }
+  struct Added {
+    const CollectionEntry* entry;
+    const SegmentEntry* segment;
+    Bytes bytes;
+  };
+  std::vector<Added> added;
+  uint64_t bytes = 0;
+  for (const CollectionEntry& entry : next.collections) {
+    const auto before = std::ranges::find(now.manifest.collections, entry.number, &CollectionEntry::number);
+    if (before == now.manifest.collections.end()) {
+      if (!entry.segments.empty()) co_return false;
+      continue;
+    }
+    const auto held = segments_in_memory(*before, entry, now.collections.at(entry.name)->memory.row_count());
+    if (!held) co_return false;
+    for (size_t i = *held; i < entry.segments.size(); ++i) {
+      bytes += entry.segments[i].file.length;
+      if (bytes > kMaxAdoptedBytes) co_return false;
+      added.push_back({&entry, &entry.segments[i], {}});
+    }
+  }
+  // All of them before the first is applied, so that a search between two effects sees all of the commit or nothing.
+  for (Added& each : added) {
+    CO_ASSIGN_OR_RETURN(each.bytes, co_await read_listed(effects, listing, FileKind::kSegment, each.segment->file));
+    const FileIdentity identity = {FileKind::kSegment, each.segment->file.number, each.entry->number};
+    CO_RETURN_IF_ERROR(read_sealed(identity, each.segment->file, each.bytes));
+  }
+  std::map<std::string, std::unique_ptr<LiveCollection>, std::less<>> collections;
+  for (const CollectionEntry& entry : next.collections) {
+    if (std::ranges::find(now.manifest.collections, entry.number, &CollectionEntry::number) !=
+        now.manifest.collections.end())
+      continue;
+    CO_ASSIGN_OR_RETURN(collections[entry.name], empty_collection(entry));
+  }
+  for (const CollectionEntry& entry : next.collections) {
+    auto& live = collections[entry.name];
+    if (live == nullptr) live = std::move(now.collections.at(entry.name));
+  }
+  now.collections = std::move(collections);
+  for (const Added& each : added) {
+    CO_RETURN_IF_ERROR(
+        apply_segment(*each.entry, *each.segment, each.bytes, now.collections.at(each.entry->name)->memory));
+  }
+  for (const auto& [name, live] : now.collections) {
+    live->rows_stored = live->memory.row_count();
+    live->deleted.clear();
+  }
+  now.manifest = std::move(next);
+  now.log_length = 0;
+  CO_RETURN_IF_ERROR(co_await replay_log(effects, listing, now));
+  co_return true;
+}
+
+Task<Status> pause(EffectQueue& effects, int attempt) {
+  const EffectAnswer answer = co_await effects.request(SleepEffect{kReaderPauseMs << attempt});
+  if (!answer.status.ok()) co_return host_error(answer.status, "wait", "for the writer");
+  co_return Status();
+}
+
+}  // namespace
+
+Task<Result<Recovered>> recover(EffectQueue& effects, bool beside_writer) {
+  for (int attempt = 0;; ++attempt) {
+    CO_ASSIGN_OR_RETURN(const Listing listing, co_await list_files(effects));
+    Result<Recovered> out = co_await load_newest(effects, listing);
+    const bool clean = out.ok() && out.value().report.generations_skipped == 0;
+    const bool maybe_moved = !clean && (out.ok() || out.code() == Code::kStorageCorrupt);
+    if (!beside_writer || !maybe_moved || attempt == kReaderAttempts) co_return out;
+    CO_ASSIGN_OR_RETURN(const Listing later, co_await list_files(effects));
+    if (later.generations == listing.generations) co_return out;
+    CO_RETURN_IF_ERROR(co_await pause(effects, attempt));
+  }
+}
+
+Task<Result<bool>> catch_up(EffectQueue& effects, Recovered& now) {
+  CO_ASSIGN_OR_RETURN(const Listing listing, co_await list_files(effects));
+  const uint64_t newest = listing.generations.empty() ? 0 : listing.generations.front();
+  const uint64_t generation = now.manifest.generation;
+  const uint64_t length = now.log_length;
+  if (newest == now.newest && now.report.generations_skipped > 0) {
+    // Nothing moved since it was seen that the newest ones are damaged.
+    CO_RETURN_IF_ERROR(co_await replay_log(effects, listing, now));
+    co_return now.log_length != length;
+  }
+  if (newest == generation) {
+    if (generation > 0) CO_RETURN_IF_ERROR(co_await replay_log(effects, listing, now));
+    note_files(listing, now);
+    co_return now.log_length != length;
+  }
+  if (newest == generation + 1 && generation > 0) {
+    Result<Manifest> next = co_await read_manifest(effects, listing, newest);
+    if (!next.ok() && !is_damage(next.code())) co_return std::move(next).failure();
+    if (next.ok()) {
+      Result<bool> adopted = co_await adopt(effects, listing, std::move(next).value(), now);
+      if (!adopted.ok() && !is_damage(adopted.code())) co_return std::move(adopted).failure();
+      if (adopted.ok() && adopted.value()) {
+        note_files(listing, now);
+        co_return true;
+      }
+    }
+  }
+  CO_ASSIGN_OR_RETURN(now, co_await recover(effects, /*beside_writer=*/true));
+  co_return true;
 }
 
 }  // namespace nearfield

@@ -43,8 +43,14 @@ struct Recovered {
   RecoveryReport report;
 };
 
-// Fails with kStorageCorrupt, kVersionError or what the host answered.
-Task<Result<Recovered>> recover(EffectQueue& effects);
+// Fails with kStorageCorrupt, kVersionError or what the host answered. `beside_writer`: somebody else may commit, and
+// so remove files, at the same time; a generation that has gone by then is not damage, and the next one is loaded.
+Task<Result<Recovered>> recover(EffectQueue& effects, bool beside_writer);
+
+// Brings what a reader holds up to what the volume holds by now. Answers whether anything changed. One commit and the
+// log are followed by reading only what is new; where that cannot be done everything is loaded again, and pointers to
+// collections become invalid. Fails like recover(); `now` is then still a state the database once had.
+Task<Result<bool>> catch_up(EffectQueue& effects, Recovered& now);
 
 // A schema as a manifest holds it. Reading fails with kFormatError.
 std::string write_schema(const Schema& schema);

@@ -136,6 +136,10 @@ void Engine::call(Verb verb, uint32_t length) {
 }
 
 Engine::Answer Engine::take_effects(Message&) {
+  if (!maintaining_ && database_ != nullptr && database_->wants_maintenance()) {
+    maintaining_ = true;
+    launch(run_maintenance());
+  }
   taken_ = effects_.take_pending();
   JsonText out;
   out.open('{').key("effects").open('[');
@@ -194,10 +198,15 @@ Engine::Answer Engine::answer(Message& message) {
   return std::string("{}");
 }
 
-Engine::Answer Engine::start(Task<Answer> task) {
+uint32_t Engine::launch(Task<Answer> task) {
   const uint32_t id = next_operation_++;
   operations_.push_back({id, std::move(task)});
   operations_.back().task.start();
+  return id;
+}
+
+Engine::Answer Engine::start(Task<Answer> task) {
+  const uint32_t id = launch(std::move(task));
   return JsonText().open('{').key("operation").integer(id).close('}').take();
 }
 
@@ -238,7 +247,6 @@ Engine::Answer Engine::close(Message&) {
 }
 
 Task<Engine::Answer> Engine::run_close() {
-  const AsyncLock::Held held = co_await writes_.acquire();
   CO_RETURN_IF_ERROR(co_await database_->close());
   co_return std::string("{}");
 }
@@ -249,7 +257,6 @@ Engine::Answer Engine::checkpoint(Message&) {
 }
 
 Task<Engine::Answer> Engine::run_checkpoint() {
-  const AsyncLock::Held held = co_await writes_.acquire();
   CO_RETURN_IF_ERROR(co_await database_->checkpoint());
   co_return std::string("{}");
 }
@@ -263,7 +270,6 @@ Engine::Answer Engine::create_collection(Message& message) {
 }
 
 Task<Engine::Answer> Engine::run_create_collection(std::string name, Schema schema) {
-  const AsyncLock::Held held = co_await writes_.acquire();
   CO_ASSIGN_OR_RETURN(const Collection* found, co_await database_->collection(std::move(name), std::move(schema)));
   co_return JsonText().open('{').key("schema").raw(write_json(schema_json(found->schema()))).close('}').take();
 }
@@ -275,7 +281,6 @@ Engine::Answer Engine::drop_collection(Message& message) {
 }
 
 Task<Engine::Answer> Engine::run_drop_collection(std::string name) {
-  const AsyncLock::Held held = co_await writes_.acquire();
   CO_ASSIGN_OR_RETURN(const bool existed, co_await database_->drop_collection(std::move(name)));
   co_return JsonText().open('{').key("existed").boolean(existed).close('}').take();
 }
@@ -292,7 +297,6 @@ Engine::Answer Engine::upsert(Message& message) {
 }
 
 Task<Engine::Answer> Engine::run_write(std::vector<CollectionBatch> batches, Durability durability) {
-  const AsyncLock::Held held = co_await writes_.acquire();
   CO_ASSIGN_OR_RETURN(const size_t deleted, co_await database_->write(std::move(batches), durability));
   co_return deleted_json(deleted);
 }
@@ -310,15 +314,16 @@ Engine::Answer Engine::remove(Message& message) {
 }
 
 Task<Engine::Answer> Engine::run_remove_matching(std::string name, Filter wanted, Durability durability) {
-  const AsyncLock::Held held = co_await writes_.acquire();
-  const Collection* target = database_->find(name);
-  if (target == nullptr) co_return Error{Code::kNotFound, "there is no collection " + shown(name), shown(name)};
-  Batch batch;
-  target->matching(&wanted).for_each([&](RowId row) { batch.deletes.emplace_back(target->row(row).id); });
-  if (batch.empty()) co_return deleted_json(0);
-  std::vector<CollectionBatch> batches;
-  batches.push_back({std::move(name), std::move(batch)});
-  CO_ASSIGN_OR_RETURN(const size_t deleted, co_await database_->write(std::move(batches), durability));
+  const Database::Plan plan = [&]() -> Result<std::vector<CollectionBatch>> {
+    const Collection* target = database_->find(name);
+    if (target == nullptr) return Error{Code::kNotFound, "there is no collection " + shown(name), shown(name)};
+    Batch batch;
+    target->matching(&wanted).for_each([&](RowId row) { batch.deletes.emplace_back(target->row(row).id); });
+    std::vector<CollectionBatch> batches;
+    batches.push_back({name, std::move(batch)});
+    return batches;
+  };
+  CO_ASSIGN_OR_RETURN(const size_t deleted, co_await database_->write_planned(plan, durability));
   co_return deleted_json(deleted);
 }
 
@@ -328,16 +333,61 @@ Engine::Answer Engine::clear(Message& message) {
 }
 
 Task<Engine::Answer> Engine::run_clear(std::string name) {
-  const AsyncLock::Held held = co_await writes_.acquire();
   CO_ASSIGN_OR_RETURN(const size_t deleted, co_await database_->clear(std::move(name)));
   co_return deleted_json(deleted);
+}
+
+Engine::Answer Engine::optimize(Message& message) {
+  ASSIGN_OR_RETURN(const Collection* target, collection(message.options));
+  return start(run_optimize(target->name()));
+}
+
+Task<Engine::Answer> Engine::run_optimize(std::string name) {
+  CO_RETURN_IF_ERROR(co_await database_->compact(std::move(name)));
+  co_return std::string("{}");
+}
+
+Engine::Answer Engine::cancel_optimize(Message& message) {
+  ASSIGN_OR_RETURN(const Collection* target, collection(message.options));
+  database_->cancel_compaction(target->name());
+  return std::string("{}");
+}
+
+Task<Engine::Answer> Engine::run_maintenance() {
+  // What it fails with, a full disk say, stands in the way of the next write as well, and is reported there.
+  const Status ignored = co_await database_->maintain();
+  maintaining_ = false;
+  co_return std::string("{}");
+}
+
+Engine::Answer Engine::refresh(Message&) {
+  RETURN_IF_ERROR(require_database());
+  return start(run_refresh());
+}
+
+Task<Engine::Answer> Engine::run_refresh() {
+  CO_ASSIGN_OR_RETURN(const bool changed, co_await database_->refresh());
+  JsonText out;
+  out.open('{').key("changed").boolean(changed).key("generation").integer(database_->generation());
+  co_return out.close('}').take();
+}
+
+Engine::Answer Engine::promote(Message&) {
+  RETURN_IF_ERROR(require_database());
+  return start(run_promote());
+}
+
+Task<Engine::Answer> Engine::run_promote() {
+  CO_RETURN_IF_ERROR(co_await database_->promote());
+  co_return std::string("{}");
 }
 
 Engine::Answer Engine::info(Message&) {
   RETURN_IF_ERROR(require_database());
   const RecoveryReport& report = database_->recovery();
   JsonText out;
-  out.open('{').key("generation").integer(database_->generation()).key("collections").open('[');
+  out.open('{').key("generation").integer(database_->generation());
+  out.key("readOnly").boolean(database_->read_only()).key("collections").open('[');
   for (const std::string& name : database_->collection_names()) out.string(name);
   out.close(']').key("recovery").open('{').key("generation").integer(report.generation);
   out.key("generationsSkipped").integer(report.generations_skipped);
@@ -355,7 +405,11 @@ Engine::Answer Engine::describe(Message& message) {
   out.key("count").integer(info.count).key("tombstones").integer(info.tombstones);
   out.key("kind").string(index_kind_name(info.kind)).key("reason").string(info.reason);
   out.key("indexBytes").integer(info.index_bytes).key("vectorBytes").integer(info.vector_bytes);
-  return out.key("payloadBytes").integer(info.payload_bytes).close('}').take();
+  out.key("payloadBytes").integer(info.payload_bytes);
+  if (const auto [done, rows] = target->compaction_progress(); rows > 0) {
+    out.key("optimizing").open('{').key("done").integer(done).key("total").integer(rows).close('}');
+  }
+  return out.close('}').take();
 }
 
 Engine::Answer Engine::search(Message& message) {
@@ -519,7 +573,6 @@ Engine::Answer Engine::open_specs(Message&) {
 }
 
 Task<Engine::Answer> Engine::run_open_specs() {
-  const AsyncLock::Held held = co_await writes_.acquire();
   if (embedder_ != nullptr) {
     Schema schema = spec_blocks_schema(embedder_->dimension());
     CO_RETURN_IF_ERROR(co_await database_->collection(kBlocks, std::move(schema)));
@@ -550,22 +603,24 @@ Engine::Answer Engine::index_files(Message& message) {
 
 Task<Engine::Answer> Engine::run_index_files(std::vector<std::string> paths, std::vector<Bytes> contents,
                                              Durability durability) {
-  const AsyncLock::Held held = co_await writes_.acquire();
-  CO_ASSIGN_OR_RETURN(const auto targets, specs());
-  const auto& [blocks, files] = targets;
-  if (blocks->schema().dimension != embedder_->dimension()) {
-    co_return Error{Code::kSchemaMismatch,
-                    "these specs were indexed with " + std::to_string(blocks->schema().dimension) +
-                        " dimensions, the embedder has " + std::to_string(embedder_->dimension()) +
-                        "; index them into a new database",
-                    shown(static_cast<int64_t>(embedder_->dimension()))};
-  }
-  std::vector<SourceFile> group;
-  for (size_t i = 0; i < paths.size(); ++i) group.push_back({paths[i], contents[i]});
-  CO_ASSIGN_OR_RETURN(IngestPlan plan, plan_index(*blocks, *files, group, *embedder_));
-  // The plan holds copies of all it needs; the write may take much memory of its own.
-  contents = {};
-  co_return co_await run_plan(std::move(plan), durability);
+  const auto plan = [&]() -> Result<IngestPlan> {
+    ASSIGN_OR_RETURN(const auto targets, specs());
+    const auto& [blocks, files] = targets;
+    if (blocks->schema().dimension != embedder_->dimension()) {
+      return Error{Code::kSchemaMismatch,
+                   "these specs were indexed with " + std::to_string(blocks->schema().dimension) +
+                       " dimensions, the embedder has " + std::to_string(embedder_->dimension()) +
+                       "; index them into a new database",
+                   shown(static_cast<int64_t>(embedder_->dimension()))};
+    }
+    std::vector<SourceFile> group;
+    for (size_t i = 0; i < paths.size(); ++i) group.push_back({paths[i], contents[i]});
+    ASSIGN_OR_RETURN(IngestPlan made, plan_index(*blocks, *files, group, *embedder_));
+    // The plan holds copies of all it needs; the write may take much memory of its own.
+    contents = {};
+    return made;
+  };
+  co_return co_await run_plan(plan, durability);
 }
 
 Engine::Answer Engine::remove_missing(Message& message) {
@@ -575,18 +630,25 @@ Engine::Answer Engine::remove_missing(Message& message) {
 }
 
 Task<Engine::Answer> Engine::run_remove_missing(std::vector<std::string> present, Durability durability) {
-  const AsyncLock::Held held = co_await writes_.acquire();
-  CO_ASSIGN_OR_RETURN(const auto targets, specs());
-  co_return co_await run_plan(plan_removal(*targets.first, *targets.second, present), durability);
+  const auto plan = [&]() -> Result<IngestPlan> {
+    ASSIGN_OR_RETURN(const auto targets, specs());
+    return plan_removal(*targets.first, *targets.second, present);
+  };
+  co_return co_await run_plan(plan, durability);
 }
 
-// REQUIRES: the caller holds writes_.
-Task<Engine::Answer> Engine::run_plan(IngestPlan plan, Durability durability) {
-  std::vector<CollectionBatch> batches;
-  if (!plan.blocks.empty()) batches.push_back({kBlocks, std::move(plan.blocks)});
-  if (!plan.files.empty()) batches.push_back({kFiles, std::move(plan.files)});
-  if (!batches.empty()) CO_RETURN_IF_ERROR(co_await database_->write(std::move(batches), durability));
-  const IngestReport& report = plan.report;
+template <typename MakePlan>
+Task<Engine::Answer> Engine::run_plan(MakePlan make_plan, Durability durability) {
+  IngestReport report;
+  const Database::Plan plan = [&]() -> Result<std::vector<CollectionBatch>> {
+    ASSIGN_OR_RETURN(IngestPlan made, make_plan());
+    report = made.report;
+    std::vector<CollectionBatch> batches;
+    batches.push_back({kBlocks, std::move(made.blocks)});
+    batches.push_back({kFiles, std::move(made.files)});
+    return batches;
+  };
+  CO_RETURN_IF_ERROR(co_await database_->write_planned(plan, durability));
   JsonText out;
   out.open('{').key("filesIndexed").integer(report.files_indexed);
   out.key("filesUnchanged").integer(report.files_unchanged).key("filesRemoved").integer(report.files_removed);

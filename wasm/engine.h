@@ -3,8 +3,7 @@
 // JavaScript writes a message (wasm/marshal.h) into input(bytes), calls one verb with the message's length, and reads
 // the Outcome at outcome(). A verb either answers at once (search, get, ...) or starts an operation: it answers
 // { "operation": n } and JavaScript's pump then takes effects, performs them and answers each, until take_effects
-// reports the operation finished. Writing operations run one after another, from reading to the end of the write, so
-// what one plans from the rows it sees is still true when it is applied.
+// reports the operation finished. Upkeep (compaction) is an operation that nobody started and nobody waits for.
 //
 // No exception leaves a verb: out of memory becomes an Outcome. An instance that traps is of no further use.
 #pragma once
@@ -15,7 +14,6 @@
 #include <utility>
 #include <vector>
 
-#include "core/base/async_lock.h"
 #include "core/base/effect.h"
 #include "core/base/task.h"
 #include "core/spec/ingest.h"
@@ -62,16 +60,20 @@ class Engine {
   Answer create_collection(Message&);  // { collection, schema } -> { schema }
   Answer drop_collection(Message&);    // { collection } -> { existed }
   Answer upsert(Message&);             // { collection, relaxed }; binary: points -> { deleted }
-  Answer remove(Message&);  // { collection, relaxed, filter? }; binary: ids, where there is no filter -> { deleted }
-  Answer clear(Message&);   // { collection } -> { deleted }
+  Answer remove(Message&);    // { collection, relaxed, filter? }; binary: ids, where there is no filter -> { deleted }
+  Answer clear(Message&);     // { collection } -> { deleted }
+  Answer optimize(Message&);  // { collection }: drops dead rows, in steps
+  Answer refresh(Message&);   // readers: -> { changed, generation }
+  Answer promote(Message&);   // a reader becomes the writer
 
   // Answered at once.
-  Answer info(Message&);      // the database
-  Answer describe(Message&);  // { collection }: schema and sizes
-  Answer search(Message&);    // { collection, queries: [{ options, components, highlights?, embed? }] }; binary: floats
-  Answer get(Message&);       // { collection, include? }; binary: ids
-  Answer count(Message&);     // { collection, filter? }
-  Answer scroll(Message&);    // { collection, filter?, after, limit, include? }
+  Answer cancel_optimize(Message&);  // { collection }: a running optimize ends with Aborted
+  Answer info(Message&);             // the database
+  Answer describe(Message&);         // { collection }: schema and sizes
+  Answer search(Message&);  // { collection, queries: [{ options, components, highlights?, embed? }] }; binary: floats
+  Answer get(Message&);     // { collection, include? }; binary: ids
+  Answer count(Message&);   // { collection, filter? }
+  Answer scroll(Message&);  // { collection, filter?, after, limit, include? }
 
   // The bundled embedder and spec documents.
   Answer load_embedder(Message&);  // { vocabularyBytes }; binary: vocabulary, table -> { dimension }
@@ -87,6 +89,7 @@ class Engine {
     Task<Answer> task;
   };
 
+  uint32_t launch(Task<Answer> task);  // answers the operation's number
   Answer start(Task<Answer> task);
   Status require_database() const;
   Result<const Collection*> collection(const Json& options) const;
@@ -103,14 +106,18 @@ class Engine {
   Task<Answer> run_write(std::vector<CollectionBatch> batches, Durability durability);
   Task<Answer> run_remove_matching(std::string name, Filter filter, Durability durability);
   Task<Answer> run_clear(std::string name);
+  Task<Answer> run_optimize(std::string name);
+  Task<Answer> run_refresh();
+  Task<Answer> run_promote();
+  Task<Answer> run_maintenance();
   Task<Answer> run_open_specs();
   Task<Answer> run_index_files(std::vector<std::string> paths, std::vector<Bytes> contents, Durability durability);
   Task<Answer> run_remove_missing(std::vector<std::string> present, Durability durability);
-  Task<Answer> run_plan(IngestPlan plan, Durability durability);
+  template <typename MakePlan>
+  Task<Answer> run_plan(MakePlan make_plan, Durability durability);
 
   // Operations come last: their frames refer to everything above and are destroyed first.
   EffectQueue effects_;
-  AsyncLock writes_;
   std::unique_ptr<Database> database_;
   std::unique_ptr<Embedder> embedder_;
   std::unique_ptr<uint8_t[]> input_;
@@ -120,6 +127,7 @@ class Engine {
   std::vector<float> floats_;         // of the last embed()
   std::vector<PendingEffect> taken_;  // their bytes are read by JavaScript after take_effects
   uint32_t next_operation_ = 1;
+  bool maintaining_ = false;
   std::vector<Operation> operations_;
 };
 

@@ -110,6 +110,16 @@ RowView Collection::State::view(RowId row) const {
   return out;
 }
 
+bool Collection::State::remove(std::string_view id) {
+  const std::optional<RowId> row = live_row(id);
+  if (!row) return false;
+  derive_removed(*row);
+  live.erase(*row);
+  --live_count;
+  if (with_vector.contains(*row)) --live_vector_count;
+  return true;
+}
+
 Collection::Collection(std::string name, Schema schema)
     : state_(std::make_unique<State>(std::move(name), std::move(schema))) {}
 Collection::~Collection() = default;
@@ -145,14 +155,10 @@ Status Collection::check(const Batch& batch) const {
 
 size_t Collection::apply(Batch batch) {
   State& state = *state_;
+  // Rows that come are copied to the state to be when their turn comes; rows that go may be there already.
   const auto remove = [&](const std::string& id) {
-    const std::optional<RowId> row = state.live_row(id);
-    if (!row) return false;
-    state.derive_removed(*row);
-    state.live.erase(*row);
-    --state.live_count;
-    if (state.with_vector.contains(*row)) --state.live_vector_count;
-    return true;
+    if (next_) next_->remove(id);
+    return state.remove(id);
   };
   size_t removed = 0;
   for (const std::string& id : batch.deletes) removed += remove(id) ? 1 : 0;
@@ -167,6 +173,7 @@ size_t Collection::apply(Batch batch) {
 }
 
 void Collection::clear() {
+  cancel_compaction();
   auto fresh = std::make_unique<State>(state_->name, state_->schema);
   fresh->deferred = state_->deferred;
   state_ = std::move(fresh);
@@ -263,17 +270,59 @@ bool Collection::wants_compaction() const {
 }
 
 void Collection::compact() {
-  const State& old = *state_;
-  if (old.live_count == old.rows.count()) return;
-  auto fresh = std::make_unique<State>(old.name, old.schema);
-  fresh->deferred = old.deferred;
-  old.live.for_each([&](RowId row) {
-    const RowView view = old.view(row);
-    fresh->append_row(view.id, view.vector, view.text, view.payload);
-  });
-  fresh->stale = old.deferred || old.stale;
-  if (!fresh->stale) fresh->rebuild();
-  state_ = std::move(fresh);
+  cancel_compaction();
+  if (start_compaction()) finish_compaction();
 }
+
+bool Collection::start_compaction() {
+  const State& old = *state_;
+  if (next_ || old.live_count == old.rows.count()) return false;
+  next_ = std::make_unique<State>(old.name, old.schema);
+  next_->deferred = old.deferred;
+  next_->stale = old.deferred || old.stale;
+  next_->adopt_choice(old);
+  copied_ = 0;
+  return true;
+}
+
+bool Collection::compacting() const { return next_ != nullptr; }
+
+bool Collection::advance_compaction(size_t rows, size_t bytes) {
+  const State& old = *state_;
+  // The planner wanted a graph meanwhile: start again, so that it need not be built in one go at the end.
+  if (old.graph && !next_->graph) {
+    next_.reset();
+    start_compaction();
+    if (!next_) return false;
+  }
+  for (; copied_ < old.rows.count() && rows > 0; ++copied_) {
+    const auto row = static_cast<RowId>(copied_);
+    if (!old.live.contains(row)) continue;
+    const RowView view = old.view(row);
+    next_->derive_added(next_->append_row(view.id, view.vector, view.text, view.payload));
+    --rows;
+    const size_t size = view.text.size() + view.payload.size() + view.vector.size_bytes();
+    bytes -= std::min(bytes, size);
+    if (bytes == 0) rows = 0;
+  }
+  return copied_ < old.rows.count();
+}
+
+void Collection::finish_compaction() {
+  while (advance_compaction(SIZE_MAX, SIZE_MAX)) {
+  }
+  if (!next_) return;
+  next_->choose_index();
+  state_ = std::move(next_);
+}
+
+void Collection::cancel_compaction() { next_.reset(); }
+
+std::pair<size_t, size_t> Collection::compaction_progress() const {
+  if (!next_) return {0, 0};
+  return {copied_, state_->rows.count()};
+}
+
+bool Collection::has_graph() const { return state_->graph != nullptr; }
 
 }  // namespace nearfield

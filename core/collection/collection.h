@@ -141,8 +141,22 @@ class Collection {
   bool is_live(RowId row) const;
   // True when more than half of the rows (and more than a thousand) are dead.
   bool wants_compaction() const;
-  // Drops dead rows and renumbers the rest in order. Invalidates views and row numbers.
+  // Drops dead rows and renumbers the rest in order. Invalidates views and row numbers. Takes as long as building the
+  // derived state anew, so there is also a way to do it in steps, with anything in between: start, advance until it
+  // answers false, finish. Until finish nothing that a caller can see changes.
   void compact();
+  // Answers false, and starts nothing, when no row is dead or a compaction is under way.
+  bool start_compaction();
+  bool compacting() const;
+  // Copies live rows until `rows` or `bytes` are reached. False: every row there is now has been copied.
+  // REQUIRES: compacting(). May throw std::bad_alloc; cancel_compaction() then leaves the collection as it was.
+  bool advance_compaction(size_t rows, size_t bytes);
+  // Copies what is left and changes over. REQUIRES: compacting().
+  void finish_compaction();
+  void cancel_compaction();
+  // Rows looked at so far, of how many; {0, 0} where none is under way.
+  std::pair<size_t, size_t> compaction_progress() const;
+  bool has_graph() const;
 
   // Derived state: the graph and the postings, for the rows as they are now. `attach_derived` takes sections written
   // for exactly these rows and answers whether it could use them; if not, nothing has changed.
@@ -156,6 +170,9 @@ class Collection {
  private:
   struct State;
   std::unique_ptr<State> state_;
+  // A compaction under way: the state to be, which holds the live rows before `copied_`.
+  std::unique_ptr<State> next_;
+  size_t copied_ = 0;
 };
 
 }  // namespace nearfield

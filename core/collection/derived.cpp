@@ -74,6 +74,11 @@ void Collection::State::choose_index() {
   });
 }
 
+void Collection::State::adopt_choice(const State& other) {
+  choice = other.choice;
+  if (other.graph) graph = std::make_unique<Hnsw>(*vectors, schema.metric, schema.hnsw);
+}
+
 void Collection::State::rebuild() {
   postings = Bm25();
   graph.reset();
@@ -149,6 +154,7 @@ bool Collection::attach_derived(const Sections& sections) {
     graph = std::move(read).value();
   }
 
+  cancel_compaction();
   state.postings = std::move(postings);
   state.graph = std::move(graph);
   state.stale = false;
@@ -168,6 +174,9 @@ bool Collection::attach_derived(const Sections& sections) {
 
 void Collection::defer_derived(bool defer) { state_->deferred = defer; }
 
-void Collection::rebuild_derived() { state_->rebuild(); }
+void Collection::rebuild_derived() {
+  cancel_compaction();
+  state_->rebuild();
+}
 
 }  // namespace nearfield

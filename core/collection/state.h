@@ -56,6 +56,8 @@ struct Collection::State {
   // The row alone, live, without derived state. An empty vector is none.
   RowId append_row(std::string_view id, std::span<const float> vector, std::string_view text, std::string_view payload);
   RowView view(RowId row) const;
+  // Marks the row of that id dead; false where there is none.
+  bool remove(std::string_view id);
 
   // Derived state for one row that appeared or is about to die. No-ops while deferred or stale.
   void derive_added(RowId row);
@@ -64,6 +66,8 @@ struct Collection::State {
   void choose_index();
   // From nothing, for the live rows.
   void rebuild();
+  // Starts, without a row, with the kind of index that `other` has, for rows that will come from there.
+  void adopt_choice(const State& other);
 
   // The legs. REQUIRES: the schema has the leg; the vector was checked; allowed.size() == rows.count().
   LegResult search_dense(const SearchRequest& request, const RowSet& allowed, size_t limit) const;

@@ -106,8 +106,16 @@ export interface ScrollOptions extends ReadOptions {
   signal?: AbortSignal | undefined;
 }
 
+export interface OptimizeOptions {
+  signal?: AbortSignal | undefined;
+  /** Called now and then with how many rows were looked at, and of how many. */
+  onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
+}
+
 export interface CollectionInfo {
   count: number;
+  /** Deleted and replaced points that still take room; optimize() drops them. */
+  tombstones: number;
   dimension: number;
   metric: Metric;
   index: { kind: IndexKind; code: 'f32'; parameters: Record<string, number>; reason: string };
@@ -139,6 +147,8 @@ interface EngineSchema {
 interface Description {
   schema: EngineSchema;
   count: number;
+  tombstones: number;
+  optimizing?: { done: number; total: number };
   kind: IndexKind;
   reason: string;
   indexBytes: number;
@@ -147,6 +157,7 @@ interface Description {
 }
 
 const maxPage = 10_000;
+const progressMs = 50;
 
 export class Collection<Payload extends object = Record<string, unknown>> {
   readonly name: string;
@@ -279,6 +290,38 @@ export class Collection<Payload extends object = Record<string, unknown>> {
     return (await this.#session.run<{ deleted: number }>('_clear', this.#message({}))).deleted;
   }
 
+  /**
+   * Drops what deleted and replaced points left behind, in steps of a few milliseconds: searches and writes go on. It
+   * happens by itself once half of the collection is dead. Throws Aborted after `signal`, and Conflict while another
+   * one is under way; the collection is then as it was.
+   */
+  async optimize(options?: OptimizeOptions): Promise<void> {
+    const { signal, onProgress } = readOptions(options, 'optimize', ['signal', 'onProgress']);
+    if (onProgress !== undefined && typeof onProgress !== 'function') {
+      throw invalid(`onProgress must be a function, not ${shown(onProgress)}`, onProgress);
+    }
+    const report = onProgress as OptimizeOptions['onProgress'];
+    checkSignal(signal);
+    let running = true;
+    const cancel = () => {
+      if (running) this.#session.engine().call('_cancelOptimize', this.#message({}).finish());
+    };
+    const watch = async () => {
+      while (running) {
+        const { optimizing } = this.#session.engine().call<Description>('_describe', this.#message({}).finish());
+        if (optimizing !== undefined) report?.(optimizing);
+        await new Promise((resolve) => setTimeout(resolve, progressMs));
+      }
+    };
+    const finished = this.#session.run('_optimize', this.#message({})).finally(() => (running = false));
+    (signal as AbortSignal | undefined)?.addEventListener('abort', cancel, { once: true });
+    try {
+      await Promise.all([finished, report === undefined ? undefined : watch()]);
+    } finally {
+      (signal as AbortSignal | undefined)?.removeEventListener('abort', cancel);
+    }
+  }
+
   /** What the collection is, how it is searched and what it takes. */
   async info(): Promise<CollectionInfo> {
     const engine = this.#session.engine();
@@ -289,6 +332,7 @@ export class Collection<Payload extends object = Record<string, unknown>> {
     if (about.kind === 'hnsw' && efConstruct !== undefined) parameters['efConstruct'] = efConstruct;
     return {
       count: about.count,
+      tombstones: about.tombstones,
       dimension: about.schema.dimension ?? 0,
       metric: about.schema.metric,
       index: { kind: about.kind, code: 'f32', parameters, reason: about.reason },

@@ -14,6 +14,10 @@ export interface EngineHandle {
   _upsert(length: number): void;
   _remove(length: number): void;
   _clear(length: number): void;
+  _optimize(length: number): void;
+  _cancelOptimize(length: number): void;
+  _refresh(length: number): void;
+  _promote(length: number): void;
   _info(length: number): void;
   _describe(length: number): void;
   _search(length: number): void;

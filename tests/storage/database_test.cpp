@@ -35,6 +35,7 @@ struct Fixture {
   Result<size_t> write(std::vector<Point> upserts, std::vector<std::string> deletes = {}) {
     return host().run(db().write(batch_of(std::move(upserts), std::move(deletes)), Durability::kStrict));
   }
+  Status maintain() { return db().wants_maintenance() ? host().run(db().maintain()) : Status(); }
   void reopen() {
     REQUIRE(host().run(db().close()).ok());
     REQUIRE(runner.open()->ok());
@@ -187,6 +188,7 @@ TEST_CASE("dead rows are dropped, from memory and from the files") {
     for (int i = 0; i < 1500; ++i) points.push_back(point("p" + std::to_string(i), std::to_string(round), {1, 0, 0}));
     REQUIRE(f.write(points).ok());
     REQUIRE(f.host().run(f.db().checkpoint()).ok());
+    REQUIRE(f.maintain().ok());
   }
   CHECK(f.db().find("notes")->row_count() <= 3000);
   CHECK(f.db().find("notes")->count() == 1500);
@@ -216,6 +218,7 @@ TEST_CASE("a long mixed run writes each byte a few times and leaves little dead 
       batch.batch.upserts.push_back(std::move(each));
     }
     REQUIRE(f.host().run(f.db().write({std::move(batch)}, Durability::kRelaxed)).ok());
+    REQUIRE(f.maintain().ok());
   }
   REQUIRE(f.host().run(f.db().close()).ok());
   const double amplification = static_cast<double>(f.host().bytes_written()) / static_cast<double>(given);
@@ -294,6 +297,90 @@ TEST_CASE("writes started together are carried out in order") {
   const Contents expected = contents_of(f.db());
   f.reopen_without_close();
   CHECK(contents_of(f.db()) == expected);
+}
+
+TEST_CASE("writes that wait for the same disk share one append") {
+  Fixture f;
+  const uint64_t before = f.host().performed();
+  std::vector<Task<Result<size_t>>> tasks;
+  for (int i = 0; i < 100; ++i) {
+    tasks.push_back(
+        f.db().write(batch_of({point("p" + std::to_string(i))}), i == 99 ? Durability::kStrict : Durability::kRelaxed));
+  }
+  // One that is wrong fails alone.
+  tasks.push_back(f.db().write({{"nowhere", {{}, {point("x")}}}}, Durability::kStrict));
+  tasks.push_back(f.db().write(batch_of({point("last")}, {"p3"}), Durability::kStrict));
+  const auto results = f.host().run_all(std::move(tasks));
+  for (size_t i = 0; i < results.size(); ++i) CHECK(results[i].ok() == (i != 100));
+  CHECK(results[100].code() == Code::kNotFound);
+  CHECK(results[101].value() == 1);
+  // The first has the turn before the others come.
+  CHECK(f.host().performed() - before == 2);
+  const Contents expected = contents_of(f.db());
+  CHECK(expected.at("notes").size() == 100);
+  f.reopen_without_close();
+  CHECK(contents_of(f.db()) == expected);
+  CHECK(f.db().recovery().log_batches == 101);
+}
+
+TEST_CASE("an append that fails fails every write in it, and changes nothing") {
+  Fixture f;
+  REQUIRE(f.write({point("a")}).ok());
+  const Contents before = contents_of(f.db());
+  f.host().fail_all(Code::kQuotaExceeded);
+  std::vector<Task<Result<size_t>>> tasks;
+  for (int i = 0; i < 10; ++i) tasks.push_back(f.db().write(batch_of({point(std::to_string(i))}), Durability::kStrict));
+  for (const auto& result : f.host().run_all(std::move(tasks))) CHECK(result.code() == Code::kQuotaExceeded);
+  CHECK(contents_of(f.db()) == before);
+  f.host().fail_all(Code::kOk);
+  REQUIRE(f.write({point("b")}).ok());
+  const Contents expected = contents_of(f.db());
+  f.reopen_without_close();
+  CHECK(contents_of(f.db()) == expected);
+}
+
+TEST_CASE("a shared append does not overtake what was started before its writes") {
+  Fixture f;
+  REQUIRE(f.write({point("old")}).ok());
+  // Started in this order, before any effect is performed; each takes its part in turn.
+  auto first = f.db().write(batch_of({point("a")}), Durability::kStrict);
+  auto cleared = f.db().clear("notes");
+  auto second = f.db().write(batch_of({point("b")}), Durability::kStrict);
+  auto planned = f.db().write_planned(
+      [&]() -> Result<std::vector<CollectionBatch>> {
+        CHECK(contents_of(f.db()).at("notes").size() == 1);
+        return batch_of({point("c", "planned")}, {"b"});
+      },
+      Durability::kStrict);
+  auto third = f.db().write(batch_of({point("d")}), Durability::kStrict);
+  for (auto* task : {&first, &cleared, &second, &planned, &third}) task->start();
+  while (f.host().step()) {
+  }
+  for (auto* task : {&first, &cleared, &second, &planned, &third}) CHECK(task->take().ok());
+  const Contents expected = contents_of(f.db());
+  CHECK(expected.at("notes").size() == 2);
+  CHECK(expected.at("notes").contains("c"));
+  CHECK(expected.at("notes").contains("d"));
+  f.reopen_without_close();
+  CHECK(contents_of(f.db()) == expected);
+}
+
+TEST_CASE("a write that is dropped while it waits is not carried out") {
+  Fixture f;
+  auto first = f.db().write(batch_of({point("a")}), Durability::kStrict);
+  first.start();
+  {
+    auto dropped = f.db().write(batch_of({point("dropped")}), Durability::kStrict);
+    dropped.start();
+  }
+  auto last = f.db().write(batch_of({point("b")}), Durability::kStrict);
+  last.start();
+  while (f.host().step()) {
+  }
+  CHECK(first.take().ok());
+  CHECK(last.take().ok());
+  CHECK_FALSE(f.db().find("notes")->contains("dropped"));
+  CHECK(f.db().find("notes")->count() == 2);
 }
 
 TEST_CASE("random operations agree with a plain map, reopening at random") {
