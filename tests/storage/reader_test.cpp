@@ -105,7 +105,8 @@ TEST_CASE("what was reported as failed does not stay with a reader") {
   // The append arrives, or a piece of it does, and is reported as failed.
   for (int i = 0; i < 12; ++i) {
     f.writer.host.fail_at(f.writer.host.performed() + 1, Code::kStorageFailed);
-    const std::vector<CollectionBatch> batches = {{"notes", {{"a"}, {{"failed" + std::to_string(i), {}, "", ""}}}}};
+    // A delete alone leaves no trace in the number of rows.
+    const std::vector<CollectionBatch> batches = {{"notes", {{"a"}, {}}}};
     REQUIRE_FALSE(f.writer.host.run(f.writer.database->write(batches, Durability::kStrict)).ok());
     f.refresh();  // may see it
     f.write({{"p" + std::to_string(i), {}, "", ""}});
