@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/base/hash.h"
+#include "storage/backup.h"
 #include "storage/log.h"
 #include "storage/recovery.h"
 
@@ -75,6 +76,8 @@ struct Database::State {
   bool closed = false;
   // A commit failed, and its manifest may or may not stand on the volume: hash64 of its bytes.
   std::optional<uint64_t> doubtful_manifest;
+  // Files that backups under way read; a file stands here once for each.
+  std::multiset<std::string> pinned;
 
   Status check_writable() const;
   LiveCollection* find(std::string_view name) const;
@@ -292,6 +295,7 @@ Task<Status> Database::State::publish(Manifest next) {
   std::set<std::string> obsolete = now.files;
   for (const std::string& kept : next.file_names()) obsolete.erase(kept);
   for (const std::string& kept : now.manifest.file_names()) obsolete.erase(kept);
+  for (const std::string& kept : pinned) obsolete.erase(kept);
 
   // Always strict: a strict append to the new log promises that the manifest which names the log is there too, and
   // files are removed only after the generation that does without them is safe.
@@ -678,6 +682,68 @@ Task<Status> Database::close() {
   }
   state.closed = true;
   co_return status;
+}
+
+Task<Result<BackupReport>> Database::backup(uint64_t stream) {
+  State& state = *state_;
+  struct Pin {
+    explicit Pin(State& owner) : state(owner), names(owner.now.manifest.file_names()) {
+      state.pinned.insert(names.begin(), names.end());
+    }
+    Pin(const Pin&) = delete;
+    Pin& operator=(const Pin&) = delete;
+    ~Pin() {
+      for (const std::string& name : names) state.pinned.erase(state.pinned.find(name));
+    }
+    State& state;
+    std::vector<std::string> names;
+  };
+  std::optional<Pin> pin;
+  Manifest manifest;
+  uint64_t log_length = 0;
+  uint64_t rows = 0;
+  {
+    const AsyncLock::Held held = co_await state.turn.acquire();
+    if (state.closed) co_return state.check_writable().error();
+    pin.emplace(state);
+    manifest = state.now.manifest;
+    log_length = state.now.log_length;
+    for (const auto& [name, live] : state.now.collections) rows += live->memory.count();
+  }
+  CO_ASSIGN_OR_RETURN(BackupReport report,
+                      co_await send_backup(state.effects, std::move(manifest), log_length, stream));
+  report.rows = rows;
+  co_return report;
+}
+
+Task<Status> Database::restore(RestoredBackup backup) {
+  State& state = *state_;
+  ++state.era;
+  const AsyncLock::Held held = co_await state.turn.acquire();
+  CO_RETURN_IF_ERROR(state.check_writable());
+  CO_RETURN_IF_ERROR(co_await state.settle_doubt());
+  Manifest next;
+  // No link: readers load all of it.
+  next.previous = state.now.manifest.generation;
+  next.generation = state.now.newest + 1;
+  for (const auto& [name, live] : backup.collections) {
+    CollectionEntry entry;
+    entry.number = state.now.next_number++;
+    entry.name = name;
+    entry.schema = write_schema(live->memory.schema());
+    if (live->memory.wants_compaction()) live->memory.compact();
+    CO_RETURN_IF_ERROR(co_await state.store_rows(*live, entry, false));
+    if (live->memory.row_count() > 0) CO_RETURN_IF_ERROR(co_await state.store_index(live->memory, entry));
+    next.collections.push_back(std::move(entry));
+  }
+  CO_RETURN_IF_ERROR(co_await state.publish(std::move(next)));
+  for (const auto& [name, live] : backup.collections) {
+    live->rows_stored = live->memory.row_count();
+    live->deleted.clear();
+    live->rewrite = false;
+  }
+  state.now.collections = std::move(backup.collections);
+  co_return Status();
 }
 
 bool Database::read_only() const { return state_->options.read_only; }

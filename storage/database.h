@@ -40,6 +40,9 @@ struct CollectionBatch {
   Batch batch;
 };
 
+struct BackupReport;
+struct RestoredBackup;
+
 class Database {
  public:
   // Fails with kDatabaseLocked, kStorageCorrupt (no sound generation, though files are there), kVersionError, or what
@@ -88,6 +91,13 @@ class Database {
 
   // A checkpoint, then the lock is given back; later calls fail with kClosed. A second close is a no-op.
   Task<Status> close();
+
+  // Sends the whole database as it is now to `stream`, see storage/backup.h. Writes go on meanwhile and are not in it;
+  // files that it needs are not removed before it ends.
+  Task<Result<BackupReport>> backup(uint64_t stream);
+  // Replaces all collections by those that receive_backup answered: publishes one generation, or changes nothing. All
+  // pointers to collections end.
+  Task<Status> restore(RestoredBackup backup);
 
   bool read_only() const;
   uint64_t generation() const;

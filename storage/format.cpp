@@ -51,6 +51,7 @@ Bytes footer_payload(const std::vector<uint64_t>& checksums) {
 }  // namespace
 
 std::string file_name(FileKind kind, uint64_t number) {
+  if (kind == FileKind::kBackup) return "the backup";
   std::string name;
   for (const auto& [each, prefix] : kKindNames) {
     if (each == kind) name = prefix;

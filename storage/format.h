@@ -33,17 +33,25 @@ inline constexpr size_t kMaxLogBytes = 8 << 20;
 inline constexpr size_t kMaxManifestBytes = 64 << 20;
 
 // Persisted: numbers are explicit and only ever appended to.
-enum class FileKind : uint32_t { kManifest = 1, kSegment = 2, kIndex = 3, kLog = 4 };
-enum class FrameType : uint32_t { kManifest = 1, kRows = 2, kIndexPart = 3, kLogRecord = 4, kFooter = 5 };
+enum class FileKind : uint32_t { kManifest = 1, kSegment = 2, kIndex = 3, kLog = 4, kBackup = 5 };
+enum class FrameType : uint32_t {
+  kManifest = 1,
+  kRows = 2,
+  kIndexPart = 3,
+  kLogRecord = 4,
+  kFooter = 5,
+  kBackupCollection = 6,
+};
 
 // What a file is. Part of every checksum in it.
 struct FileIdentity {
   FileKind kind = FileKind::kManifest;
   uint64_t number = 0;  // the generation of a manifest or log; the file number of a segment or index
-  uint64_t link = 0;    // log: checksum of its manifest; manifest: checksum of the one before; others: the collection
+  // log and backup: checksum of their manifest; manifest: checksum of the one before; others: the collection
+  uint64_t link = 0;
 };
 
-// "segment-000000000000002a".
+// "segment-000000000000002a". A backup has no name on a volume; in messages it is "the backup".
 std::string file_name(FileKind kind, uint64_t number);
 struct NamedFile {
   FileKind kind;

@@ -74,6 +74,11 @@ void write_effect(JsonText& out, const PendingEffect& effect) {
           kind("lock");
         } else if constexpr (std::is_same_v<T, UnlockEffect>) {
           kind("unlock");
+        } else if constexpr (std::is_same_v<T, SendEffect>) {
+          kind("send").key("stream").integer(request.stream).key("total").integer(request.total);
+          bytes(request.bytes);
+        } else if constexpr (std::is_same_v<T, ReceiveEffect>) {
+          kind("receive").key("stream").integer(request.stream).key("length").integer(request.length);
         } else {
           static_assert(std::is_same_v<T, SleepEffect>);
           kind("sleep").key("milliseconds").integer(request.milliseconds);

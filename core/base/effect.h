@@ -63,8 +63,20 @@ struct SleepEffect {
   uint64_t milliseconds = 0;
 };
 
+// Hands bytes to the caller of an operation that streams out, who numbered the stream. Answered when they were taken.
+struct SendEffect {
+  uint64_t stream = 0;
+  uint64_t total = 0;  // about how many bytes there will be in all, for progress; 0: unknown
+  Bytes bytes;
+};
+// Asks the caller of an operation that streams in for the next 1..length bytes; none at the end. Answer: `bytes`.
+struct ReceiveEffect {
+  uint64_t stream = 0;
+  uint64_t length = 0;
+};
+
 using EffectRequest = std::variant<ListEffect, ReadEffect, WriteEffect, AppendEffect, CommitEffect, LockEffect,
-                                   UnlockEffect, SleepEffect>;
+                                   UnlockEffect, SleepEffect, SendEffect, ReceiveEffect>;
 
 struct FileEntry {
   std::string name;
@@ -73,7 +85,7 @@ struct FileEntry {
 
 struct EffectAnswer {
   Status status;                 // an error leaves the other fields empty
-  Bytes bytes;                   // read
+  Bytes bytes;                   // read, receive
   std::vector<FileEntry> files;  // list
   uint64_t generation = 0;       // commit
   uint64_t now_ms = 0;           // milliseconds since 1970, from the host

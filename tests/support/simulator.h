@@ -113,6 +113,10 @@ class Simulator {
   void lie_about_durability() { lies_ = true; }
   void set_read_only() { read_only_ = true; }
 
+  // What SendEffects brought, and what ReceiveEffects take from the front, by stream.
+  std::map<uint64_t, Bytes> sent;
+  std::map<uint64_t, Bytes> to_receive;
+
   uint64_t performed() const { return performed_; }
   bool crashed() const { return crashed_; }
   uint64_t bytes_written() const { return bytes_written_; }
@@ -178,6 +182,8 @@ class Simulator {
   }
 
  private:
+  static constexpr size_t kStreamPiece = 1 << 20;
+
   static Error error(Code code, std::string message) { return {code, std::move(message), ""}; }
   static void demand(bool condition, const std::string& rule) {
     if (!condition) throw std::logic_error("the engine broke a rule of effects: " + rule);
@@ -292,6 +298,25 @@ class Simulator {
   EffectAnswer perform_one(const SleepEffect& sleep, bool) {
     now_ms_ += sleep.milliseconds;
     return {};
+  }
+
+  EffectAnswer perform_one(const SendEffect& send, bool whole) {
+    demand(!send.bytes.empty() && send.bytes.size() <= kStreamPiece, "a stream goes out in pieces of at most 1 MiB");
+    Bytes& out = sent[send.stream];
+    out.insert(out.end(), send.bytes.begin(), send.bytes.begin() + part(send.bytes.size(), whole));
+    return {};
+  }
+  // A source answers as it likes: rarely all that was asked for.
+  EffectAnswer perform_one(const ReceiveEffect& receive, bool) {
+    demand(receive.length > 0 && receive.length <= kStreamPiece, "a stream comes in in pieces of at most 1 MiB");
+    EffectAnswer answer;
+    Bytes& rest = to_receive[receive.stream];
+    if (rest.empty()) return answer;
+    const uint64_t most = std::min<uint64_t>(receive.length, rest.size());
+    const auto taken = static_cast<std::ptrdiff_t>(random_.below(3) == 0 ? 1 + random_.below(most) : most);
+    answer.bytes.assign(rest.begin(), rest.begin() + taken);
+    rest.erase(rest.begin(), rest.begin() + taken);
+    return answer;
   }
 
   std::ptrdiff_t part(size_t size, bool whole) {
