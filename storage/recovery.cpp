@@ -55,7 +55,8 @@ Task<Result<Bytes>> read_listed(EffectQueue& effects, const Listing& listing, Fi
   co_return co_await read_file(effects, file_name(kind, file.number), file.length);
 }
 
-// Applies what one segment holds.
+}  // namespace
+
 Status apply_segment(const CollectionEntry& entry, const SegmentEntry& segment, ByteView bytes, Collection& memory) {
   const FileIdentity identity = {FileKind::kSegment, segment.file.number, entry.number};
   ASSIGN_OR_RETURN(const std::vector<Frame> frames, read_sealed(identity, segment.file, bytes));
@@ -76,6 +77,8 @@ Status apply_segment(const CollectionEntry& entry, const SegmentEntry& segment, 
   }
   return {};
 }
+
+namespace {
 
 // The sections of an index, or damage.
 Task<Result<Sections>> read_index(EffectQueue& effects, const Listing& listing, const CollectionEntry& entry) {

@@ -52,6 +52,9 @@ Task<Result<Recovered>> recover(EffectQueue& effects, bool beside_writer);
 // collections become invalid. Fails like recover(); `now` is then still a state the database once had.
 Task<Result<bool>> catch_up(EffectQueue& effects, Recovered& now);
 
+// Applies what one segment holds. Fails with kFormatError and may then have applied a part.
+Status apply_segment(const CollectionEntry& entry, const SegmentEntry& segment, ByteView bytes, Collection& memory);
+
 // A schema as a manifest holds it. Reading fails with kFormatError.
 std::string write_schema(const Schema& schema);
 Result<Schema> read_schema(std::string_view text);
