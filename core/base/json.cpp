@@ -5,6 +5,8 @@
 #include <unordered_set>
 #include <vector>
 
+#include "core/base/json_scan.h"
+
 namespace nearfield {
 
 namespace {
@@ -133,6 +135,7 @@ Status check_json(std::string_view text, std::string_view what, const JsonLimits
                      std::to_string(limits.max_bytes) + " are allowed",
                  shown(static_cast<int64_t>(text.size()))};
   }
+  if (is_plain_json(text, limits)) return {};
   Checker checker(what, limits);
   read(text, checker);
   return std::move(checker.status);

@@ -1,5 +1,7 @@
 #include "core/base/utf8.h"
 
+#include <cstring>
+
 namespace nearfield {
 
 char32_t decode_utf8(std::string_view text, size_t& position) {
@@ -44,6 +46,15 @@ void append_utf8(char32_t character, std::string& out) {
 
 bool is_utf8(std::string_view text) {
   for (size_t position = 0; position < text.size();) {
+    // Most text is ASCII: eight characters at a time while that lasts.
+    uint64_t eight;
+    if (text.size() - position >= sizeof eight) {
+      std::memcpy(&eight, text.data() + position, sizeof eight);
+      if ((eight & 0x8080808080808080u) == 0) {
+        position += sizeof eight;
+        continue;
+      }
+    }
     const size_t before = position;
     // A genuine U+FFFD takes three bytes, a bad byte one.
     if (decode_utf8(text, position) == kReplacementCharacter && position - before == 1) return false;

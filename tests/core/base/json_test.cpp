@@ -3,6 +3,9 @@
 #include <catch_amalgamated.hpp>
 #include <nlohmann/json.hpp>
 
+#include "core/base/json_scan.h"
+#include "core/base/random.h"
+
 using namespace nearfield;
 
 TEST_CASE("good JSON is parsed, whatever its shape") {
@@ -45,4 +48,76 @@ TEST_CASE("writing never throws, and what is written can be read") {
         "b\"");
   const Json json = {{"k", {1, 2.5, nullptr, true, "\xC3\xA9"}}};
   CHECK(parse_json(write_json(json), "text").value() == json);
+}
+
+TEST_CASE("the quick look accepts nothing that the parser refuses") {
+  const JsonLimits limits = {.max_bytes = 200, .max_depth = 6, .max_values = 13};
+  for (const std::string text : {"{}", " {\"a\" : [1, -2.5e-3, true, false, null, \"x\\n\xC3\xA9\"], \"b\":{\"a\":0}} ",
+                                 "[[[[[[]]]]]]", "0", "-0.0E+10", "[1,2,3,4,5,6,7,8,9,0,1]"}) {
+    CAPTURE(text);
+    CHECK(is_plain_json(text, limits));
+  }
+  for (const std::string text : {"",
+                                 " ",
+                                 "{\"a\":1,\"a\":2}",
+                                 "{\"a\":{\"b\":1,\"b\":2}}",
+                                 "[[[[[[[]]]]]]]",
+                                 "[1,2,3,4,5,6,7,8,9,0,1,2,3]",
+                                 "01",
+                                 "1.",
+                                 ".5",
+                                 "+1",
+                                 "1e",
+                                 "1e999",
+                                 "[1,]",
+                                 "[,1]",
+                                 "{\"a\"}",
+                                 "{\"a\":}",
+                                 "{a:1}",
+                                 "{\"a\":1,}",
+                                 "\"\t\"",
+                                 "\"\\x\"",
+                                 "\"\\",
+                                 "\"\xC3\"",
+                                 "\"\xED\xA0\x80\"",
+                                 "tru",
+                                 "nullx",
+                                 "{} {}",
+                                 "[",
+                                 "{",
+                                 "]",
+                                 "\"",
+                                 "\xEF\xBB\xBF{}"}) {
+    CAPTURE(text);
+    CHECK(!is_plain_json(text, limits));
+  }
+  CHECK(!is_plain_json(std::string(201, ' ') + "1", limits));
+  CHECK(!is_plain_json(std::string(1 << 20, '[')));
+  std::string keys = "{";
+  for (int i = 0; i < 200; ++i) keys += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":" + "1";
+  CHECK(check_json(keys + "}", "text").ok());
+
+  Random random(11);
+  const std::vector<std::string> seeds = {"{\"repo\":\"a/b\",\"n\":[1,2.5e3,-7],\"deep\":{\"ok\":true,\"no\":null}}",
+                                          "[\"\\\"\\\\\", {\"k\": \"\xE6\xA4\x9C\"}, 0.25, false]"};
+  constexpr std::string_view kBytes = "{}[]\",:\\0123456789.eE+-truefalsn \t\n\xC3\xA9\xE6\x80\x01";
+  size_t plain = 0;
+  for (int i = 0; i < 60'000; ++i) {
+    std::string text = seeds[random.below(seeds.size())];
+    for (uint64_t n = random.below(uint64_t{4}); n > 0; --n) {
+      const size_t at = random.below(text.size());
+      const char byte = kBytes[random.below(kBytes.size())];
+      if (random.below(3) == 0)
+        text.erase(at, 1);
+      else if (random.below(2) == 0)
+        text.insert(at, 1, byte);
+      else
+        text[at] = byte;
+    }
+    if (!is_plain_json(text)) continue;
+    ++plain;
+    CAPTURE(text);
+    REQUIRE(Json::accept(text));
+  }
+  CHECK(plain > 10'000);
 }

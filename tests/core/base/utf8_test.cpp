@@ -46,3 +46,18 @@ TEST_CASE("lengths in UTF-16 are what JavaScript says") {
   CHECK(utf16_length("a\xC3\xA9\xE2\x82\xAC") == 3);
   CHECK(utf16_length("\xF0\x9F\x98\x80!") == 3);
 }
+
+TEST_CASE("one bad byte is found wherever it stands in a long text") {
+  for (size_t length = 1; length < 40; ++length) {
+    const std::string good(length, 'a');
+    REQUIRE(is_utf8(good));
+    for (size_t at = 0; at < length; ++at) {
+      std::string bad = good;
+      bad[at] = static_cast<char>(0xFF);
+      CHECK(!is_utf8(bad));
+      bad = good;
+      bad.replace(at, 1, "\xE6\xA4\x9C");
+      CHECK(is_utf8(bad));
+    }
+  }
+}
