@@ -232,19 +232,20 @@ Task<Status> Database::State::store_rows(LiveCollection& live, CollectionEntry& 
   co_return Status();
 }
 
-// Writes the derived state of all rows, which `entry.segments` hold.
+// Writes the derived state of all rows, which `entry.segments` hold, a part at a time from where it lies in memory:
+// until the last one is written, nothing may change `memory`. Whoever writes holds `turn`, and searches change nothing.
 Task<Status> Database::State::store_index(const Collection& memory, CollectionEntry& entry) {
-  Bytes packed;
-  write_sections(memory.derived(), packed);
+  SectionStream sections(memory.derived());
   IndexEntry index = {entry.segments.size(), memory.row_count(), {}};
-  ByteView rest = packed;
-  while (!rest.empty()) {
+  Bytes piece;
+  while (!sections.done()) {
     const uint64_t number = now.next_number++;
     SealedWriter part({FileKind::kIndex, number, entry.number});
-    while (!rest.empty() && part.size() < kSegmentBytes) {
-      const ByteView piece = rest.first(std::min(rest.size(), kFrameBytes));
+    part.reserve(std::min(sections.remaining(), kSegmentBytes + kFrameBytes));
+    while (!sections.done() && part.size() < kSegmentBytes) {
+      piece.clear();
+      sections.read(kFrameBytes, piece);
       part.add(FrameType::kIndexPart, piece);
-      rest = rest.subspan(piece.size());
     }
     index.parts.push_back(part.seal());
     CO_RETURN_IF_ERROR(co_await write_file(file_name(FileKind::kIndex, number), part.take()));

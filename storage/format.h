@@ -91,6 +91,8 @@ struct SealedFile {
 class SealedWriter {
  public:
   explicit SealedWriter(const FileIdentity& identity);
+  // Makes room for frames of that many bytes in all, so that they are not moved while more come.
+  void reserve(size_t payload_bytes);
   void add(FrameType type, ByteView payload);
   size_t size() const { return bytes_.size(); }
   // Adds the footer. Nothing may follow but take().

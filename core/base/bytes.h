@@ -25,6 +25,47 @@ inline std::string_view as_text(ByteView bytes) { return {reinterpret_cast<const
 template <typename T>
 concept FixedWidth = std::is_arithmetic_v<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, long double>;
 
+// The bytes of `values` as they lie in memory.
+template <FixedWidth T>
+ByteView view_bytes(std::span<const T> values) {
+  return {reinterpret_cast<const uint8_t*>(values.data()), values.size_bytes()};
+}
+
+// Numbers in bytes from outside, which may stand at any address.
+template <FixedWidth T>
+class Elements {
+ public:
+  Elements() = default;
+  // Bytes behind the last whole element are left out.
+  explicit Elements(ByteView bytes) : bytes_(bytes) {}
+
+  size_t size() const { return bytes_.size() / sizeof(T); }
+  bool empty() const { return size() == 0; }
+  ByteView bytes() const { return bytes_; }
+  // REQUIRES: i < size().
+  T operator[](size_t i) const {
+    T value;
+    std::memcpy(&value, bytes_.data() + i * sizeof(T), sizeof value);
+    return value;
+  }
+  // REQUIRES: to.size() == size().
+  void copy_to(std::span<T> to) const {
+    if (!to.empty()) std::memcpy(to.data(), bytes_.data(), to.size_bytes());
+  }
+  std::vector<T> copy() const {
+    std::vector<T> out(size());
+    copy_to(out);
+    return out;
+  }
+  // REQUIRES: begin + count <= size().
+  Elements subspan(size_t begin, size_t count) const {
+    return Elements(bytes_.subspan(begin * sizeof(T), count * sizeof(T)));
+  }
+
+ private:
+  ByteView bytes_;
+};
+
 class ByteWriter {
  public:
   explicit ByteWriter(Bytes& out) : out_(out) {}

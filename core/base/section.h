@@ -3,9 +3,14 @@
 // A section is a name, an element type, a shape and the bytes. A part writes its state as a list of sections and can
 // be rebuilt from them; storage packs sections into checked files and never learns what they mean. A reader looks its
 // sections up by name, so a later version may add one without moving the others.
+//
+// State is large, so it is copied as little as possible: on the way out its bytes are gathered from where they lie
+// while a file is filled (StateSections, SectionStream), on the way in they are looked at in the file's own bytes
+// (SectionViews).
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,22 +56,112 @@ Section make_section(std::string_view name, std::span<const T> values) {
 // Appends `sections` to `out`: count, then per section its name, type, shape and bytes.
 void write_sections(const Sections& sections, Bytes& out);
 
-// Reads what write_sections wrote. Fails with kFormatError on anything malformed: truncation, trailing bytes, unknown
-// types, shapes whose product overflows or disagrees with the bytes, repeated names.
+// A section of live state: its bytes lie in pieces wherever the state keeps them, or in `made` where they exist only
+// for the file. Holds as long as the state does not change.
+struct StateSection {
+  std::string_view name;  // a literal
+  ElementType type = ElementType::kU8;
+  uint64_t count = 0;                 // elements: the one extent of its shape
+  std::vector<ByteView> pieces;       // one behind the other
+  std::unique_ptr<const Bytes> made;  // pieces may lie in it
+};
+
+using StateSections = std::vector<StateSection>;
+
+// A section that views `values`.
+template <FixedWidth T>
+StateSection view_state(std::string_view name, std::span<const T> values) {
+  return {name, element_type_of<T>(), values.size(), {view_bytes(values)}, nullptr};
+}
+
+// A section that holds a copy of `values`.
+template <FixedWidth T>
+StateSection copy_state(std::string_view name, std::span<const T> values) {
+  const ByteView bytes = view_bytes(values);
+  auto made = std::make_unique<const Bytes>(bytes.begin(), bytes.end());
+  const ByteView piece = *made;
+  return {name, element_type_of<T>(), values.size(), {piece}, std::move(made)};
+}
+
+// What write_sections would write of `sections`, a piece at a time.
+class SectionStream {
+ public:
+  explicit SectionStream(StateSections sections);
+  SectionStream(const SectionStream&) = delete;
+  SectionStream& operator=(const SectionStream&) = delete;
+  // Appends the next bytes to `out`, `most` of them unless the end comes earlier.
+  void read(size_t most, Bytes& out);
+  bool done() const;
+  // Bytes that were not read yet.
+  size_t remaining() const { return remaining_; }
+
+ private:
+  // Makes `rest_` the next bytes that were not read, if there are any.
+  void advance();
+
+  StateSections sections_;
+  size_t remaining_ = 0;
+  size_t section_ = 0;  // whose header was begun last, from 1
+  size_t piece_ = 0;    // of it, that comes next
+  Bytes header_;
+  ByteView rest_;  // of the header or piece that is being read
+};
+
+// The same as a list in memory.
+Sections gathered(const StateSections& sections);
+
+// A section in someone else's memory. Its bytes stand at any address: elements are copied out, not pointed at.
+struct SectionView {
+  std::string_view name;
+  ElementType type = ElementType::kU8;
+  std::vector<uint64_t> shape;
+  ByteView bytes;
+};
+
+class SectionViews {
+ public:
+  SectionViews() = default;
+  SectionViews(const Sections& sections);
+
+  // Views into what write_sections wrote. Fails with kFormatError on anything malformed: truncation, trailing bytes,
+  // unknown types, shapes whose product overflows or disagrees with the bytes, repeated names.
+  static Result<SectionViews> read(ByteView bytes);
+
+  // The section of that name, or nullptr.
+  const SectionView* find(std::string_view name) const;
+  auto begin() const { return sections_.begin(); }
+  auto end() const { return sections_.end(); }
+
+ private:
+  std::vector<SectionView> sections_;
+};
+
+// SectionViews::read, copied.
 Result<Sections> read_sections(ByteView bytes);
 
-// The section of that name, or nullptr.
-const Section* find_section(const Sections& sections, std::string_view name);
-
-// A copy of a section's elements. Fails with kFormatError, naming the section, when it is missing or of another type.
+// A section's elements where they lie. Fails with kFormatError, naming the section, when it is missing or of another
+// type.
 template <FixedWidth T>
-Result<std::vector<T>> section_values(const Sections& sections, std::string_view name) {
-  const Section* section = find_section(sections, name);
+Result<Elements<T>> section_elements(const SectionViews& sections, std::string_view name) {
+  const SectionView* section = sections.find(name);
   if (section == nullptr || section->type != element_type_of<T>()) {
     return Error{Code::kFormatError, "section " + std::string(name) + " is missing or has another element type",
                  shown(name)};
   }
-  return ByteReader(section->bytes).get_array<T>(section->bytes.size() / sizeof(T));
+  return Elements<T>(section->bytes);
+}
+
+// The bytes of a section of bytes.
+inline Result<ByteView> section_bytes(const SectionViews& sections, std::string_view name) {
+  ASSIGN_OR_RETURN(const Elements<uint8_t> elements, section_elements<uint8_t>(sections, name));
+  return elements.bytes();
+}
+
+// A copy of its elements.
+template <FixedWidth T>
+Result<std::vector<T>> section_values(const SectionViews& sections, std::string_view name) {
+  ASSIGN_OR_RETURN(const Elements<T> elements, section_elements<T>(sections, name));
+  return elements.copy();
 }
 
 }  // namespace nearfield

@@ -19,6 +19,7 @@
 #include "core/base/row_set.h"
 #include "core/base/section.h"
 #include "core/base/status.h"
+#include "core/collection/columns.h"
 #include "core/collection/request.h"
 #include "core/collection/schema.h"
 #include "core/filter/filter.h"
@@ -112,6 +113,9 @@ class Collection {
   // REQUIRES: check(batch).ok(). Returns how many of `deletes` existed. May throw std::bad_alloc, and the collection is
   // then good for nothing but its destructor.
   size_t apply(Batch batch);
+  // The same for a batch that lies in a file. Its bytes are needed until apply() has returned.
+  Status check(const RowColumns& columns) const;
+  size_t apply(const RowColumns& columns);
   void clear();
 
   bool contains(std::string_view id) const;
@@ -158,16 +162,19 @@ class Collection {
   std::pair<size_t, size_t> compaction_progress() const;
   bool has_graph() const;
 
-  // Derived state: the graph and the postings, for the rows as they are now. `attach_derived` takes sections written
-  // for exactly these rows and answers whether it could use them; if not, nothing has changed.
-  Sections derived() const;
-  bool attach_derived(const Sections& sections);
+  // Derived state: the graph and the postings, for the rows as they are now, as sections to be written before the
+  // next change. `attach_derived` takes sections written for exactly these rows and answers whether it could use them;
+  // if not, nothing has changed.
+  StateSections derived() const;
+  bool attach_derived(const SectionViews& sections);
   // While true, apply() does not maintain derived state; attach_derived or rebuild_derived must follow, before or after
   // the flag is taken back, and before derived() and any search for text. For recovery.
   void defer_derived(bool defer);
   void rebuild_derived();
 
  private:
+  bool remove(std::string_view id);
+
   struct State;
   std::unique_ptr<State> state_;
   // A compaction under way: the state to be, which holds the live rows before `copied_`.

@@ -113,7 +113,7 @@ std::string_view Collection::State::indexed_text(RowId row) {
   return text_scratch_;
 }
 
-Sections Collection::derived() const {
+StateSections Collection::derived() const {
   const State& state = *state_;
   assert(!state.stale);
   const uint64_t header[] = {kDerivedVersion,
@@ -122,18 +122,19 @@ Sections Collection::derived() const {
                              hash_rows(state.with_vector),
                              state.graph ? uint64_t{1} : 0,
                              state.graph ? state.graph->count() : 0};
-  Sections sections = {make_section<uint64_t>(kRowsSection, header)};
-  const auto take = [&](Sections more) { std::move(more.begin(), more.end(), std::back_inserter(sections)); };
+  StateSections sections;
+  sections.push_back(copy_state<uint64_t>(kRowsSection, header));
+  const auto take = [&](StateSections more) { std::move(more.begin(), more.end(), std::back_inserter(sections)); };
   if (state.analyzer) take(state.postings.sections());
   if (state.graph) take(state.graph->sections());
   return sections;
 }
 
-bool Collection::attach_derived(const Sections& sections) {
+bool Collection::attach_derived(const SectionViews& sections) {
   State& state = *state_;
-  const auto header = section_values<uint64_t>(sections, kRowsSection);
+  const auto header = section_elements<uint64_t>(sections, kRowsSection);
   if (!header.ok() || header->size() != 6) return false;
-  const std::vector<uint64_t>& values = *header;
+  const Elements<uint64_t> values = *header;
   if (values[0] != kDerivedVersion || values[1] != row_count() || values[2] != hash_rows(state.live) ||
       values[3] != hash_rows(state.with_vector)) {
     return false;

@@ -276,10 +276,10 @@ struct Hnsw::State {
     graph.setExternalLabel(node, node);
     note_node(row, level);
   }
-  void set_links(NodeId node, int level, std::span<const NodeId> targets) {
+  void set_links(NodeId node, int level, Elements<NodeId> targets) {
     hnswlib::linklistsizeint* list = graph.get_linklist_at_level(node, level);
     graph.setListCount(list, static_cast<unsigned short>(targets.size()));
-    std::copy(targets.begin(), targets.end(), list + 1);
+    targets.copy_to({list + 1, targets.size()});
   }
 
   void note_node(RowId row, int level) {
@@ -381,34 +381,42 @@ size_t Hnsw::memory_bytes() const {
 //   hnsw.levels   u8   highest level of each node
 //   hnsw.degrees  u8   links of each node on each of its levels: node 0 level 0, node 0 level 1, ...
 //   hnsw.links    u32  the nodes linked to, in the same order
-Sections Hnsw::sections() const {
+StateSections Hnsw::sections() const {
   const State& state = *state_;
   const uint32_t nodes = static_cast<uint32_t>(count());
   std::vector<uint8_t> levels, degrees;
-  std::vector<uint32_t> links;
+  StateSection links = {"hnsw.links", ElementType::kU32, 0, {}, nullptr};
+  levels.reserve(nodes);
+  degrees.reserve(nodes + nodes / 8);
+  links.pieces.reserve(nodes + nodes / 8);
   for (NodeId node = 0; node < nodes; ++node) {
     levels.push_back(static_cast<uint8_t>(state.level(node)));
     for (int level = 0; level <= state.level(node); ++level) {
       const auto targets = state.links(node, level);
       degrees.push_back(static_cast<uint8_t>(targets.size()));
-      links.insert(links.end(), targets.begin(), targets.end());
+      links.pieces.push_back(view_bytes(targets));
+      links.count += targets.size();
     }
   }
   const uint32_t entry = nodes == 0 ? 0 : state.graph.enterpoint_node_;
   const uint32_t top = nodes == 0 ? 0 : static_cast<uint32_t>(state.graph.maxlevel_);
-  const std::vector<uint32_t> header = {static_cast<uint32_t>(state.options.m), nodes, entry, top};
-  return {make_section<uint32_t>("hnsw.header", header), make_section<uint32_t>("hnsw.rows", state.row_of),
-          make_section<uint8_t>("hnsw.levels", levels), make_section<uint8_t>("hnsw.degrees", degrees),
-          make_section<uint32_t>("hnsw.links", links)};
+  const uint32_t header[] = {static_cast<uint32_t>(state.options.m), nodes, entry, top};
+  StateSections sections;
+  sections.push_back(copy_state<uint32_t>("hnsw.header", header));
+  sections.push_back(view_state<uint32_t>("hnsw.rows", state.row_of));
+  sections.push_back(copy_state<uint8_t>("hnsw.levels", levels));
+  sections.push_back(copy_state<uint8_t>("hnsw.degrees", degrees));
+  sections.push_back(std::move(links));
+  return sections;
 }
 
-Result<std::unique_ptr<Hnsw>> Hnsw::from_sections(const Sections& sections, const VectorTable& table, Metric metric,
+Result<std::unique_ptr<Hnsw>> Hnsw::from_sections(const SectionViews& sections, const VectorTable& table, Metric metric,
                                                   HnswOptions options) {
-  ASSIGN_OR_RETURN(const std::vector<uint32_t> header, section_values<uint32_t>(sections, "hnsw.header"));
-  ASSIGN_OR_RETURN(const std::vector<uint32_t> rows, section_values<uint32_t>(sections, "hnsw.rows"));
-  ASSIGN_OR_RETURN(const std::vector<uint8_t> levels, section_values<uint8_t>(sections, "hnsw.levels"));
-  ASSIGN_OR_RETURN(const std::vector<uint8_t> degrees, section_values<uint8_t>(sections, "hnsw.degrees"));
-  ASSIGN_OR_RETURN(const std::vector<uint32_t> links, section_values<uint32_t>(sections, "hnsw.links"));
+  ASSIGN_OR_RETURN(const auto header, section_elements<uint32_t>(sections, "hnsw.header"));
+  ASSIGN_OR_RETURN(const auto rows, section_elements<uint32_t>(sections, "hnsw.rows"));
+  ASSIGN_OR_RETURN(const auto levels, section_elements<uint8_t>(sections, "hnsw.levels"));
+  ASSIGN_OR_RETURN(const auto degrees, section_elements<uint8_t>(sections, "hnsw.degrees"));
+  ASSIGN_OR_RETURN(const auto links, section_elements<uint32_t>(sections, "hnsw.links"));
 
   if (header.size() != 4) return malformed("the header has a wrong length");
   const uint32_t m = header[0], nodes = header[1], entry = header[2], top = header[3];
@@ -419,13 +427,15 @@ Result<std::unique_ptr<Hnsw>> Hnsw::from_sections(const Sections& sections, cons
   if (nodes > table.count()) return malformed("more nodes than vectors");
 
   RowSet seen(table.count());
-  for (const uint32_t row : rows) {
+  for (uint32_t node = 0; node < nodes; ++node) {
+    const uint32_t row = rows[node];
     if (row >= table.count() || seen.contains(row)) return malformed("a row is unknown or stands twice");
     seen.insert(row);
   }
   size_t lists = 0;
   uint32_t highest = 0;
-  for (const uint8_t level : levels) {
+  for (uint32_t node = 0; node < nodes; ++node) {
+    const uint8_t level = levels[node];
     if (level > kMaxLevel) return malformed("a level is too high");
     highest = std::max<uint32_t>(highest, level);
     lists += level + 1u;
@@ -440,7 +450,8 @@ Result<std::unique_ptr<Hnsw>> Hnsw::from_sections(const Sections& sections, cons
       if (degree > (level == 0 ? 2 * m : m)) return malformed("a node has too many links");
       if (degree > links.size() - link) return malformed("links are missing");
       for (const size_t end = link + degree; link < end; ++link) {
-        if (links[link] >= nodes || links[link] == node || levels[links[link]] < level) {
+        const uint32_t target = links[link];
+        if (target >= nodes || target == node || levels[target] < level) {
           return malformed("a link leads nowhere");
         }
       }
@@ -460,7 +471,7 @@ Result<std::unique_ptr<Hnsw>> Hnsw::from_sections(const Sections& sections, cons
     state.append_node(rows[node], levels[node]);
     for (int level = 0; level <= levels[node]; ++level) {
       const size_t degree = degrees[list++];
-      state.set_links(node, level, std::span(links).subspan(link, degree));
+      state.set_links(node, level, links.subspan(link, degree));
       link += degree;
     }
   }

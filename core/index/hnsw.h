@@ -45,11 +45,12 @@ class Hnsw {
 
   size_t memory_bytes() const;
 
-  // State as sections named "hnsw.*". Reading checks every level, degree and neighbour before use: kFormatError. An
-  // index that was read answers and grows like the one that was written, given the same options.
-  Sections sections() const;
-  static Result<std::unique_ptr<Hnsw>> from_sections(const Sections& sections, const VectorTable& table, Metric metric,
-                                                     HnswOptions options);
+  // State as sections named "hnsw.*", to be written before the next add. Reading checks every level, degree and
+  // neighbour before use: kFormatError. An index that was read answers and grows like the one that was written, given
+  // the same options.
+  StateSections sections() const;
+  static Result<std::unique_ptr<Hnsw>> from_sections(const SectionViews& sections, const VectorTable& table,
+                                                     Metric metric, HnswOptions options);
 
  private:
   struct State;

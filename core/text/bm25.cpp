@@ -297,30 +297,34 @@ size_t Bm25::memory_bytes() const {
 // bm25.posting_ends   u64  by term
 // bm25.lengths        u32  by row, as in State
 // The counts are not stored: reading has to walk the postings anyway.
-Sections Bm25::sections() const {
+StateSections Bm25::sections() const {
   const State& state = *state_;
   std::vector<uint32_t> text_ends;
   std::vector<uint64_t> posting_ends;
-  size_t posting_bytes = 0;
-  for (const TermEntry& term : state.terms) posting_bytes += term.postings.bytes.size();
-  Bytes postings;
-  postings.reserve(posting_bytes);
+  StateSection postings = {"bm25.postings", ElementType::kU8, 0, {}, nullptr};
+  text_ends.reserve(state.terms.size());
+  posting_ends.reserve(state.terms.size());
+  postings.pieces.reserve(state.terms.size());
   for (const TermEntry& term : state.terms) {
     text_ends.push_back(term.text_end);
-    postings.insert(postings.end(), term.postings.bytes.begin(), term.postings.bytes.end());
-    posting_ends.push_back(postings.size());
+    postings.pieces.push_back(term.postings.bytes);
+    postings.count += term.postings.bytes.size();
+    posting_ends.push_back(postings.count);
   }
-  const ByteView texts = as_bytes(state.texts);
-  return {make_section<uint8_t>("bm25.texts", texts), make_section<uint32_t>("bm25.text_ends", text_ends),
-          make_section<uint8_t>("bm25.postings", postings), make_section<uint64_t>("bm25.posting_ends", posting_ends),
-          make_section<uint32_t>("bm25.lengths", state.lengths)};
+  StateSections sections;
+  sections.push_back(view_state<uint8_t>("bm25.texts", as_bytes(state.texts)));
+  sections.push_back(copy_state<uint32_t>("bm25.text_ends", text_ends));
+  sections.push_back(std::move(postings));
+  sections.push_back(copy_state<uint64_t>("bm25.posting_ends", posting_ends));
+  sections.push_back(view_state<uint32_t>("bm25.lengths", state.lengths));
+  return sections;
 }
 
-Result<Bm25> Bm25::from_sections(const Sections& sections, size_t row_count, Bm25Options options) {
-  ASSIGN_OR_RETURN(const std::vector<uint8_t> texts, section_values<uint8_t>(sections, "bm25.texts"));
-  ASSIGN_OR_RETURN(const std::vector<uint32_t> text_ends, section_values<uint32_t>(sections, "bm25.text_ends"));
-  ASSIGN_OR_RETURN(const std::vector<uint8_t> postings, section_values<uint8_t>(sections, "bm25.postings"));
-  ASSIGN_OR_RETURN(const std::vector<uint64_t> posting_ends, section_values<uint64_t>(sections, "bm25.posting_ends"));
+Result<Bm25> Bm25::from_sections(const SectionViews& sections, size_t row_count, Bm25Options options) {
+  ASSIGN_OR_RETURN(const ByteView texts, section_bytes(sections, "bm25.texts"));
+  ASSIGN_OR_RETURN(const auto text_ends, section_elements<uint32_t>(sections, "bm25.text_ends"));
+  ASSIGN_OR_RETURN(const ByteView postings, section_bytes(sections, "bm25.postings"));
+  ASSIGN_OR_RETURN(const auto posting_ends, section_elements<uint64_t>(sections, "bm25.posting_ends"));
   ASSIGN_OR_RETURN(std::vector<uint32_t> lengths, section_values<uint32_t>(sections, "bm25.lengths"));
   if (lengths.size() > row_count || lengths.size() > kMaxRows)
     return damaged("more rows than expected", lengths.size());
@@ -335,16 +339,18 @@ Result<Bm25> Bm25::from_sections(const Sections& sections, size_t row_count, Bm2
   uint32_t text_begin = 0;
   uint64_t posting_begin = 0;
   for (size_t i = 0; i < text_ends.size(); ++i) {
-    if (text_ends[i] < text_begin || text_ends[i] > texts.size()) return damaged("a term's end is out of order", i);
-    const std::string_view text = as_text(texts).substr(text_begin, text_ends[i] - text_begin);
+    const uint32_t text_end = text_ends[i];
+    if (text_end < text_begin || text_end > texts.size()) return damaged("a term's end is out of order", i);
+    const std::string_view text = as_text(texts).substr(text_begin, text_end - text_begin);
     if (!is_utf8(text)) return damaged("a term is not UTF-8", i);
     if (state.intern(text) != i) return damaged("a term repeats", i);
-    if (posting_ends[i] < posting_begin || posting_ends[i] > postings.size()) {
+    const uint64_t posting_end = posting_ends[i];
+    if (posting_end < posting_begin || posting_end > postings.size()) {
       return damaged("the end of a term's postings is out of order", i);
     }
     TermEntry& term = state.terms.back();
-    const ByteView bytes = ByteView(postings).subspan(static_cast<size_t>(posting_begin),
-                                                      static_cast<size_t>(posting_ends[i] - posting_begin));
+    const ByteView bytes =
+        postings.subspan(static_cast<size_t>(posting_begin), static_cast<size_t>(posting_end - posting_begin));
     uint64_t next_row = 0;
     const uint8_t* const end = bytes.data() + bytes.size();
     for (const uint8_t* next = bytes.data(); next != end;) {
@@ -360,8 +366,8 @@ Result<Bm25> Bm25::from_sections(const Sections& sections, size_t row_count, Bm2
     }
     term.postings.bytes.assign(bytes.begin(), bytes.end());
     term.postings.last_row = static_cast<RowId>(next_row) - 1;
-    text_begin = text_ends[i];
-    posting_begin = posting_ends[i];
+    text_begin = text_end;
+    posting_begin = posting_end;
   }
   if (text_begin != texts.size() || posting_begin != postings.size()) {
     return damaged("bytes behind the last term", texts.size() - text_begin + postings.size() - posting_begin);

@@ -55,10 +55,10 @@ class Bm25 {
 
   size_t memory_bytes() const;
 
-  // State as sections named "bm25.*". Reading checks every relation it relies on: kFormatError.
-  // REQUIRES of the caller: the sections belong to rows 0..row_count-1.
-  Sections sections() const;
-  static Result<Bm25> from_sections(const Sections& sections, size_t row_count, Bm25Options options = {});
+  // State as sections named "bm25.*", to be written before the next change. Reading checks every relation it relies on:
+  // kFormatError. REQUIRES of the caller: the sections belong to rows 0..row_count-1.
+  StateSections sections() const;
+  static Result<Bm25> from_sections(const SectionViews& sections, size_t row_count, Bm25Options options = {});
 
  private:
   struct State;

@@ -69,3 +69,55 @@ TEST_CASE("impossible sections are refused") {
   const Section twice = {"a", ElementType::kU8, {1}, {1}};
   CHECK(read_sections(packed({twice, twice})).code() == Code::kFormatError);
 }
+
+TEST_CASE("state that is streamed in pieces of any size is what write_sections writes") {
+  const std::vector<uint32_t> ends = {1, 5, 9};
+  const std::string texts = "some bytes in a place of their own";
+  const auto state = [&] {
+    StateSections sections;
+    sections.push_back(view_state<uint32_t>("ends", ends));
+    sections.push_back({"none", ElementType::kU8, 0, {}, nullptr});
+    // In three pieces, one of them empty.
+    const ByteView bytes = as_bytes(texts);
+    sections.push_back(
+        {"texts", ElementType::kU8, texts.size(), {bytes.first(5), bytes.first(0), bytes.subspan(5)}, nullptr});
+    sections.push_back(copy_state<uint64_t>("copied", std::vector<uint64_t>{7, 8}));
+    return sections;
+  };
+  const Bytes expected = packed(gathered(state()));
+  REQUIRE(*section_values<uint64_t>(*read_sections(expected), "copied") == std::vector<uint64_t>{7, 8});
+  for (size_t most = 1; most <= expected.size() + 1; ++most) {
+    SectionStream stream(state());
+    Bytes out;
+    while (!stream.done()) {
+      const size_t before = out.size();
+      stream.read(most, out);
+      REQUIRE(out.size() == std::min(before + most, expected.size()));
+      REQUIRE(stream.remaining() == expected.size() - out.size());
+    }
+    CHECK(out == expected);
+  }
+  SectionStream empty{StateSections()};
+  Bytes out;
+  empty.read(100, out);
+  CHECK(empty.done());
+  CHECK(out == packed({}));
+}
+
+TEST_CASE("sections are looked at where they lie") {
+  const Bytes bytes = packed(some_sections());
+  const auto views = SectionViews::read(bytes);
+  REQUIRE(views.ok());
+  const SectionView* ends = views->find("ends");
+  REQUIRE(ends != nullptr);
+  CHECK(ends->bytes.data() > bytes.data());
+  CHECK(ends->bytes.data() < bytes.data() + bytes.size());
+  const auto elements = section_elements<uint32_t>(*views, "ends");
+  REQUIRE(elements->size() == 3);
+  CHECK((*elements)[2] == 9);
+  CHECK(elements->subspan(1, 2).copy() == std::vector<uint32_t>{5, 9});
+  CHECK(views->find("absent") == nullptr);
+  Sections many;
+  for (int i = 0; i < 300; ++i) many.push_back({std::to_string(i), ElementType::kU8, {0}, {}});
+  CHECK(SectionViews::read(packed(many)).code() == Code::kFormatError);
+}

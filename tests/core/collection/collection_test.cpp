@@ -405,7 +405,7 @@ TEST_CASE("derived state of other rows or damaged sections is refused, and nothi
     return collection;
   };
   Collection collection = filled(5);
-  const Sections sections = collection.derived();
+  const Sections sections = gathered(collection.derived());
   const float query[] = {1, 2};
   SearchRequest request = words("words");
   request.vector = query;

@@ -162,7 +162,7 @@ void run(const Schema& schema, uint64_t seed, int steps) {
       replica.compact();
       REQUIRE(collection.row_count() == collection.count());
     } else if (what < 8) {
-      REQUIRE(collection.attach_derived(through_bytes(collection.derived())));
+      REQUIRE(collection.attach_derived(through_bytes(gathered(collection.derived()))));
     } else {
       const Batch batch = random_batch(random, schema);
       REQUIRE(collection.check(batch).ok());
@@ -176,7 +176,7 @@ void run(const Schema& schema, uint64_t seed, int steps) {
       compare_search(collection, model, query.request);
     }
   }
-  REQUIRE(replica.attach_derived(through_bytes(collection.derived())));
+  REQUIRE(replica.attach_derived(through_bytes(gathered(collection.derived()))));
   replica.defer_derived(false);
   for (int i = 0; i < 30; ++i) {
     // Attached state is as good as grown state, also for what comes after it.

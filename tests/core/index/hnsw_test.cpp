@@ -66,7 +66,8 @@ Measured measure(const Hnsw& hnsw, const VectorTable& table, Metric metric, Matr
           static_cast<double>(compared) / static_cast<double>(queries.count())};
 }
 
-bool same_sections(const Sections& a, const Sections& b) {
+bool same_sections(const StateSections& of_a, const StateSections& of_b) {
+  const Sections a = gathered(of_a), b = gathered(of_b);
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Section& x, const Section& y) {
     return x.name == y.name && x.type == y.type && x.shape == y.shape && x.bytes == y.bytes;
   });
@@ -103,7 +104,7 @@ TEST_CASE("recall on real vectors, with and without filters and deletes") {
     if (share <= 0.1) CHECK(filtered.compared == static_cast<double>(allowed.count()));
   }
 
-  const auto loaded = Hnsw::from_sections(hnsw->sections(), table, Metric::kCosine, {});
+  const auto loaded = Hnsw::from_sections(gathered(hnsw->sections()), table, Metric::kCosine, {});
   REQUIRE(loaded.ok());
   for (size_t i = 0; i < queries.count(); ++i) {
     REQUIRE(same_answers((*loaded.value()).search(queries.row(i), all_rows(table), 10, 128, nullptr),
@@ -140,7 +141,7 @@ TEST_CASE("a graph that was saved and loaded grows as if it had never left") {
     Hnsw first(table, Metric::kCosine, options);
     for (RowId row = 0; row < saved_at; ++row) first.add(row);
     Bytes bytes;
-    write_sections(first.sections(), bytes);
+    write_sections(gathered(first.sections()), bytes);
     const auto sections = read_sections(bytes);
     REQUIRE(sections.ok());
     auto second = Hnsw::from_sections(sections.value(), table, Metric::kCosine, options);
@@ -239,7 +240,7 @@ uint32_t get_u32(const Section& section, size_t index) {
 TEST_CASE("damaged sections are refused, field by field") {
   const HnswOptions options{.m = 4, .ef_construct = 40};
   const VectorTable table = random_table(300, 4, 9);
-  const Sections good = built(table, Metric::kCosine, options)->sections();
+  const Sections good = gathered(built(table, Metric::kCosine, options)->sections());
   REQUIRE(Hnsw::from_sections(good, table, Metric::kCosine, options).ok());
   const uint32_t entry = get_u32(good[0], 2), top = get_u32(good[0], 3);
   REQUIRE(top >= 1);
@@ -306,7 +307,8 @@ TEST_CASE("damaged sections are refused, field by field") {
   const VectorTable smaller = random_table(299, 4, 9);
   CHECK(Hnsw::from_sections(good, smaller, Metric::kCosine, options).code() == Code::kFormatError);
   // An empty graph with an entry.
-  Sections empty = Hnsw(table, Metric::kCosine, options).sections();
+  const Hnsw without(table, Metric::kCosine, options);
+  Sections empty = gathered(without.sections());
   REQUIRE(Hnsw::from_sections(empty, table, Metric::kCosine, options).ok());
   put_u32(empty[0], 2, 1);
   CHECK(Hnsw::from_sections(empty, table, Metric::kCosine, options).code() == Code::kFormatError);
@@ -317,7 +319,7 @@ TEST_CASE("whatever passes the checks can be searched and grown") {
   const VectorTable table = random_table(300, 4, 10);
   Hnsw first(table, Metric::kEuclidean, options);
   for (RowId row = 0; row < 200; ++row) first.add(row);
-  const Sections good = first.sections();
+  const Sections good = gathered(first.sections());
   Random random(11);
   size_t accepted = 0;
   for (int i = 0; i < 1500; ++i) {
@@ -343,7 +345,7 @@ TEST_CASE("whatever passes the checks can be searched and grown") {
     ++accepted;
     Hnsw& hnsw = *loaded.value();
     RowSet present(table.count());
-    const Sections stored = hnsw.sections();
+    const Sections stored = gathered(hnsw.sections());
     for (size_t node = 0; node < hnsw.count(); ++node) present.insert(get_u32(stored[1], node));
     for (RowId row = 200; row < 260; ++row) {
       if (!present.contains(row)) hnsw.add(row);

@@ -107,7 +107,7 @@ TEST_CASE("scores follow the formula through adds, removes and a round trip") {
         rows.erase(victim);
       }
       if (round % 3 == 2) {
-        auto loaded = Bm25::from_sections(index.sections(), next + 5, options);
+        auto loaded = Bm25::from_sections(gathered(index.sections()), next + 5, options);
         REQUIRE(loaded.ok());
         index = std::move(loaded).value();
       }
@@ -147,13 +147,13 @@ TEST_CASE("awkward searches") {
 
 TEST_CASE("sections come back byte for byte and the index goes on growing") {
   Bm25 index = small_index();
-  const Sections sections = index.sections();
+  const Sections sections = gathered(index.sections());
   Bytes bytes;
   write_sections(sections, bytes);
   auto loaded = Bm25::from_sections(*read_sections(bytes), 20);
   REQUIRE(loaded.ok());
   Bytes again;
-  write_sections(loaded->sections(), again);
+  write_sections(gathered(loaded->sections()), again);
   CHECK(again == bytes);
   index.add(30, views({"beta", "gamma"}));
   loaded->add(30, views({"beta", "gamma"}));
@@ -164,11 +164,11 @@ TEST_CASE("sections come back byte for byte and the index goes on growing") {
     CHECK(found[i].row == expected[i].row);
     CHECK(found[i].score == expected[i].score);
   }
-  CHECK(Bm25::from_sections(Bm25().sections(), 0).ok());
+  CHECK(Bm25::from_sections(gathered(Bm25().sections()), 0).ok());
 }
 
 TEST_CASE("damaged sections are refused or harmless") {
-  const Sections good = small_index().sections();
+  const Sections good = gathered(small_index().sections());
   const auto code = [](const Sections& sections) { return Bm25::from_sections(sections, 20).code(); };
   REQUIRE(code(good) == Code::kOk);
   CHECK(Bm25::from_sections(good, 18).code() == Code::kFormatError);
