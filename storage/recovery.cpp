@@ -1,6 +1,7 @@
 #include "storage/recovery.h"
 
 #include <algorithm>
+#include <deque>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -15,6 +16,8 @@ namespace {
 
 // Nothing we write is larger: a sealed file passes kSegmentBytes by at most one point (kMaxTextBytes and more).
 constexpr uint64_t kMaxSealedBytes = 64 << 20;
+// What is asked for at once: a segment is closed when it has passed kSegmentBytes, and should still come whole.
+constexpr uint64_t kReadBytes = kSegmentBytes + 2 * kFrameBytes;
 
 // The files of a volume that are ours.
 struct Listing {
@@ -46,7 +49,9 @@ Status check_listed(const Listing& listing, FileKind kind, const SealedFile& fil
   const std::string name = file_name(kind, file.number);
   const uint64_t* length = listing.length_of(name);
   if (length == nullptr) return damaged(name + " is missing");
-  if (*length != file.length || file.length > kMaxSealedBytes) return damaged(name + " has the wrong length");
+  // Where the host does not know the length, reading the file tells.
+  const bool fits = *length == file.length || *length == kUnknownLength;
+  if (!fits || file.length > kMaxSealedBytes) return damaged(name + " has the wrong length");
   return {};
 }
 
@@ -54,6 +59,42 @@ Task<Result<Bytes>> read_listed(EffectQueue& effects, const Listing& listing, Fi
   CO_RETURN_IF_ERROR(check_listed(listing, kind, file));
   co_return co_await read_file(effects, file_name(kind, file.number), file.length);
 }
+
+// Reads sealed files in the order in which they were given, and has the next ones on their way while the caller looks
+// at one.
+class ReadAhead {
+ public:
+  ReadAhead(EffectQueue& effects, const Listing& listing, FileKind kind)
+      : effects_(effects), listing_(listing), kind_(kind) {}
+  void add(const SealedFile& file) { files_.push_back(file); }
+
+  // The bytes of the next file. REQUIRES: there is one.
+  Task<Result<Bytes>> next() {
+    ask(1);
+    Task<Result<Bytes>> first = std::move(asked_.front());
+    asked_.pop_front();
+    ask(kFilesAhead);
+    co_return co_await first.finished();
+  }
+
+ private:
+  // Beside the file that is looked at: memory for so many more is taken.
+  static constexpr size_t kFilesAhead = 2;
+
+  void ask(size_t wanted) {
+    for (; asked_.size() < wanted && next_ < files_.size(); ++next_) {
+      asked_.push_back(read_listed(effects_, listing_, kind_, files_[next_]));
+      asked_.back().start();
+    }
+  }
+
+  EffectQueue& effects_;
+  const Listing& listing_;
+  FileKind kind_;
+  std::vector<SealedFile> files_;
+  size_t next_ = 0;  // of files_, to be asked for
+  std::deque<Task<Result<Bytes>>> asked_;
+};
 
 }  // namespace
 
@@ -64,13 +105,13 @@ Status apply_segment(const CollectionEntry& entry, const SegmentEntry& segment, 
   uint64_t deletes = 0;
   for (const Frame& frame : frames) {
     if (frame.type != FrameType::kRows) return damaged(file_name(identity.kind, identity.number) + ": unknown frame");
-    ASSIGN_OR_RETURN(Batch batch, decode_rows(frame.payload));
-    if (const Status status = memory.check(batch); !status.ok()) {
+    ASSIGN_OR_RETURN(const RowColumns columns, view_rows(frame.payload));
+    if (const Status status = memory.check(columns); !status.ok()) {
       return damaged(file_name(identity.kind, identity.number) + ": " + status.error().message);
     }
-    rows += batch.upserts.size();
-    deletes += batch.deletes.size();
-    memory.apply(std::move(batch));
+    rows += columns.rows();
+    deletes += columns.deletes.size();
+    memory.apply(columns);
   }
   if (rows != segment.rows || deletes != segment.deletes) {
     return damaged(file_name(identity.kind, identity.number) + " has another number of rows than its manifest says");
@@ -80,19 +121,35 @@ Status apply_segment(const CollectionEntry& entry, const SegmentEntry& segment, 
 
 namespace {
 
-// The sections of an index, or damage.
-Task<Result<Sections>> read_index(EffectQueue& effects, const Listing& listing, const CollectionEntry& entry) {
+// The packed sections of an index, or damage.
+Task<Result<Bytes>> read_index(EffectQueue& effects, const Listing& listing, const CollectionEntry& entry) {
+  ReadAhead files(effects, listing, FileKind::kIndex);
+  uint64_t length = 0;
+  for (const SealedFile& part : entry.index->parts) {
+    CO_RETURN_IF_ERROR(check_listed(listing, FileKind::kIndex, part));
+    files.add(part);
+    length += part.length;
+  }
   Bytes packed;
   for (const SealedFile& part : entry.index->parts) {
-    CO_ASSIGN_OR_RETURN(const Bytes bytes, co_await read_listed(effects, listing, FileKind::kIndex, part));
+    CO_ASSIGN_OR_RETURN(const Bytes bytes, co_await files.next());
     CO_ASSIGN_OR_RETURN(const std::vector<Frame> frames,
                         read_sealed({FileKind::kIndex, part.number, entry.number}, part, bytes));
+    // All at once, so that nothing is copied again; but no more than the parts that came make likely.
+    if (packed.capacity() - packed.size() < bytes.size()) {
+      packed.reserve(static_cast<size_t>(std::min<uint64_t>(length, 4 * (packed.size() + bytes.size()))));
+    }
     for (const Frame& frame : frames) {
       if (frame.type != FrameType::kIndexPart) co_return damaged("an index holds another kind of frame");
       packed.insert(packed.end(), frame.payload.begin(), frame.payload.end());
     }
   }
-  co_return read_sections(packed);
+  co_return packed;
+}
+
+bool attach_index(ByteView packed, Collection& memory) {
+  const Result<SectionViews> sections = SectionViews::read(packed);
+  return sections.ok() && memory.attach_derived(sections.value());
 }
 
 Result<std::unique_ptr<LiveCollection>> empty_collection(const CollectionEntry& entry) {
@@ -110,15 +167,19 @@ Task<Result<std::unique_ptr<LiveCollection>>> load_collection(EffectQueue& effec
 
   const uint64_t covered = entry.index ? entry.index->segments : 0;
   if (covered > 0) memory.defer_derived(true);
+  ReadAhead files(effects, listing, FileKind::kSegment);
+  for (const SegmentEntry& segment : entry.segments) files.add(segment.file);
   for (size_t i = 0; i < entry.segments.size(); ++i) {
-    const SegmentEntry segment = entry.segments[i];
-    CO_ASSIGN_OR_RETURN(const Bytes bytes, co_await read_listed(effects, listing, FileKind::kSegment, segment.file));
-    CO_RETURN_IF_ERROR(apply_segment(entry, segment, bytes, memory));
+    {
+      CO_ASSIGN_OR_RETURN(const Bytes bytes, co_await files.next());
+      CO_RETURN_IF_ERROR(apply_segment(entry, entry.segments[i], bytes, memory));
+    }
     if (i + 1 != covered) continue;
     // From here on rows are added to the saved graph and postings like any others.
-    Result<Sections> sections = co_await read_index(effects, listing, entry);
-    if (!sections.ok() && !is_damage(sections.code())) co_return std::move(sections).failure();
-    if (!sections.ok() || !memory.attach_derived(sections.value())) {
+    Result<Bytes> packed = co_await read_index(effects, listing, entry);
+    if (!packed.ok() && !is_damage(packed.code())) co_return std::move(packed).failure();
+    if (!packed.ok() || !attach_index(packed.value(), memory)) {
+      packed = Bytes();
       memory.rebuild_derived();
       report.rebuilt.push_back(entry.name);
       entry.index.reset();
@@ -235,7 +296,7 @@ Result<Schema> read_schema(std::string_view text) {
 Task<Result<Bytes>> read_file(EffectQueue& effects, std::string name, uint64_t length) {
   Bytes bytes;
   while (bytes.size() < length) {
-    const uint64_t wanted = std::min<uint64_t>(kSegmentBytes, length - bytes.size());
+    const uint64_t wanted = std::min<uint64_t>(kReadBytes, length - bytes.size());
     EffectAnswer answer = co_await effects.request(ReadEffect{name, bytes.size(), wanted});
     if (!answer.status.ok()) co_return host_error(answer.status, "read", name);
     if (answer.bytes.empty()) break;

@@ -1,6 +1,6 @@
 #include "storage/rows.h"
 
-#include <algorithm>
+#include <string>
 
 namespace nearfield {
 
@@ -20,28 +20,26 @@ void put_column(std::string_view name, const std::vector<T>& values, Sections& s
 
 // The elements of a column; a column that was left out has none.
 template <FixedWidth T>
-Result<std::vector<T>> column(const Sections& sections, std::string_view name) {
-  if (find_section(sections, name) == nullptr) return std::vector<T>();
-  return section_values<T>(sections, name);
+Result<Elements<T>> column(const SectionViews& sections, std::string_view name) {
+  if (sections.find(name) == nullptr) return Elements<T>();
+  return section_elements<T>(sections, name);
 }
 
-// A column of strings: views into `sections`.
-Result<std::vector<std::string_view>> strings(const Sections& sections, std::string_view ends_name,
-                                              std::string_view bytes_name) {
+Result<StringColumn> strings(const SectionViews& sections, std::string_view ends_name, std::string_view bytes_name) {
   ASSIGN_OR_RETURN(const auto ends, column<uint32_t>(sections, ends_name));
-  const Section* section = find_section(sections, bytes_name);
+  const SectionView* section = sections.find(bytes_name);
   const std::string_view bytes = section != nullptr ? as_text(section->bytes) : std::string_view();
-  if (!std::ranges::is_sorted(ends) || (ends.empty() ? 0 : ends.back()) != bytes.size()) {
+  uint32_t last = 0;
+  bool sorted = true;
+  for (size_t i = 0; i < ends.size(); ++i) {
+    const uint32_t end = ends[i];
+    sorted = sorted && end >= last;
+    last = end;
+  }
+  if (!sorted || last != bytes.size()) {
     return malformed(std::string(bytes_name) + " do not agree with " + std::string(ends_name));
   }
-  std::vector<std::string_view> out;
-  out.reserve(ends.size());
-  uint32_t begin = 0;
-  for (const uint32_t end : ends) {
-    out.push_back(bytes.substr(begin, end - begin));
-    begin = end;
-  }
-  return out;
+  return StringColumn(ends, bytes);
 }
 
 }  // namespace
@@ -91,45 +89,51 @@ void RowEncoder::finish(Bytes& out) {
   *this = RowEncoder();
 }
 
-Result<Batch> decode_rows(ByteView bytes) {
-  ASSIGN_OR_RETURN(const Sections sections, read_sections(bytes));
-  ASSIGN_OR_RETURN(const auto deletes, strings(sections, "delete_ends", "deletes"));
-  ASSIGN_OR_RETURN(const auto ids, strings(sections, "id_ends", "ids"));
-  ASSIGN_OR_RETURN(const auto texts, strings(sections, "text_ends", "texts"));
-  ASSIGN_OR_RETURN(const auto payloads, strings(sections, "payload_ends", "payloads"));
-  ASSIGN_OR_RETURN(const auto has_vector, column<uint8_t>(sections, "has_vector"));
-  ASSIGN_OR_RETURN(const auto vectors, column<float>(sections, "vectors"));
+Result<RowColumns> view_rows(ByteView bytes) {
+  ASSIGN_OR_RETURN(const SectionViews sections, SectionViews::read(bytes));
+  RowColumns columns;
+  ASSIGN_OR_RETURN(columns.deletes, strings(sections, "delete_ends", "deletes"));
+  ASSIGN_OR_RETURN(columns.ids, strings(sections, "id_ends", "ids"));
+  ASSIGN_OR_RETURN(columns.texts, strings(sections, "text_ends", "texts"));
+  ASSIGN_OR_RETURN(columns.payloads, strings(sections, "payload_ends", "payloads"));
+  ASSIGN_OR_RETURN(columns.vector_flags, column<uint8_t>(sections, "has_vector"));
+  ASSIGN_OR_RETURN(columns.vectors, column<float>(sections, "vectors"));
 
-  const size_t rows = ids.size();
-  const auto absent_or_full = [&](const auto& values) { return values.empty() || values.size() == rows; };
-  if (!absent_or_full(texts) || !absent_or_full(payloads) || !absent_or_full(has_vector)) {
+  const auto absent_or_full = [&](const auto& column) { return column.size() == 0 || column.size() == columns.rows(); };
+  if (!absent_or_full(columns.texts) || !absent_or_full(columns.payloads) || !absent_or_full(columns.vector_flags)) {
     return malformed("the columns have different lengths");
   }
-  if (std::ranges::any_of(has_vector, [](uint8_t flag) { return flag > 1; })) return malformed("a flag is not 0 or 1");
-  const auto with_vector = static_cast<uint64_t>(std::ranges::count(has_vector, 1));
-  size_t dimension = 0;
-  if (const Section* section = find_section(sections, "vectors")) {
-    if (section->shape.size() != 2 || section->shape[0] != with_vector || with_vector == 0 || vectors.empty()) {
+  size_t with_vector = 0;
+  for (const uint8_t flag : columns.vector_flags.bytes()) {
+    if (flag > 1) return malformed("a flag is not 0 or 1");
+    with_vector += flag;
+  }
+  if (const SectionView* section = sections.find("vectors")) {
+    if (section->shape.size() != 2 || section->shape[0] != with_vector || with_vector == 0 || columns.vectors.empty()) {
       return malformed("vectors have the wrong shape");
     }
-    dimension = vectors.size() / static_cast<size_t>(with_vector);
+    columns.dimension = columns.vectors.size() / with_vector;
   } else if (with_vector != 0) {
     return malformed("vectors are missing");
   }
+  return columns;
+}
 
+Result<Batch> decode_rows(ByteView bytes) {
+  ASSIGN_OR_RETURN(const RowColumns columns, view_rows(bytes));
   Batch batch;
-  batch.deletes.assign(deletes.begin(), deletes.end());
-  batch.upserts.resize(rows);
-  auto next_vector = vectors.begin();
-  for (size_t row = 0; row < rows; ++row) {
+  batch.deletes.reserve(columns.deletes.size());
+  for (size_t i = 0; i < columns.deletes.size(); ++i) batch.deletes.emplace_back(columns.deletes[i]);
+  batch.upserts.resize(columns.rows());
+  size_t next_vector = 0;
+  for (size_t row = 0; row < columns.rows(); ++row) {
     Point& point = batch.upserts[row];
-    point.id = ids[row];
-    if (!texts.empty()) point.text = texts[row];
-    if (!payloads.empty()) point.payload = payloads[row];
-    if (!has_vector.empty() && has_vector[row] == 1) {
-      point.vector.assign(next_vector, next_vector + static_cast<std::ptrdiff_t>(dimension));
-      next_vector += static_cast<std::ptrdiff_t>(dimension);
-    }
+    point.id = columns.ids[row];
+    point.text = columns.texts[row];
+    point.payload = columns.payloads[row];
+    if (!columns.has_vector(row)) continue;
+    point.vector = columns.vectors.subspan(next_vector, columns.dimension).copy();
+    next_vector += columns.dimension;
   }
   return batch;
 }

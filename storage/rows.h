@@ -34,7 +34,9 @@ class RowEncoder {
   size_t dimension_ = 0;
 };
 
-// Fails with kFormatError.
+// The columns where they lie in `bytes`. Fails with kFormatError.
+Result<RowColumns> view_rows(ByteView bytes);
+// A copy of them, point by point.
 Result<Batch> decode_rows(ByteView bytes);
 
 RowView row_view(const Point& point);

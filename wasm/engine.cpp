@@ -176,6 +176,8 @@ Engine::Answer Engine::finish(Operation& operation) {
 }
 
 Engine::Answer Engine::answer(Message& message) {
+  // Whoever took the effects has copied their bytes by now; what comes next may need the memory.
+  taken_.clear();
   const Json& options = message.options;
   ASSIGN_OR_RETURN(const uint64_t id, whole_option(options, "id"));
   EffectAnswer answer;
@@ -193,7 +195,10 @@ Engine::Answer Engine::answer(Message& message) {
   if (options.contains("files") && options["files"].is_array()) {
     for (const Json& file : options["files"]) {
       ASSIGN_OR_RETURN(std::string name, string_option(file, "name"));
-      ASSIGN_OR_RETURN(const uint64_t length, whole_option(file, "length"));
+      uint64_t length = kUnknownLength;
+      if (file.contains("length")) {
+        ASSIGN_OR_RETURN(length, whole_option(file, "length"));
+      }
       answer.files.push_back({std::move(name), length});
     }
   }

@@ -78,6 +78,9 @@ struct ReceiveEffect {
 using EffectRequest = std::variant<ListEffect, ReadEffect, WriteEffect, AppendEffect, CommitEffect, LockEffect,
                                    UnlockEffect, SleepEffect, SendEffect, ReceiveEffect>;
 
+// A host may leave out the length of a sealed file (segment, index) where it would have to read it to know.
+inline constexpr uint64_t kUnknownLength = UINT64_MAX;
+
 struct FileEntry {
   std::string name;
   uint64_t length = 0;

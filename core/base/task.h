@@ -73,6 +73,21 @@ class [[nodiscard]] Task {
     return Awaiter{frame_};
   }
 
+  // Waits for the end of a task that was started, and moves its answer out. The task must outlive the wait.
+  auto finished() & {
+    struct Awaiter {
+      std::coroutine_handle<promise_type> frame;
+      bool await_ready() { return frame.done(); }
+      void await_suspend(std::coroutine_handle<> waiter) { frame.promise().waiter = waiter; }
+      T await_resume() {
+        if (frame.promise().exception) std::rethrow_exception(frame.promise().exception);
+        return std::move(*frame.promise().value);
+      }
+    };
+    assert(frame_);
+    return Awaiter{frame_};
+  }
+
   // For the driver of the engine (the pump, a test): runs the body until it first waits, and looks at how far it came.
   void start() {
     assert(frame_ && !frame_.done());

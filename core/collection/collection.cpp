@@ -1,10 +1,12 @@
 #include "core/collection/collection.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <unordered_set>
 
+#include "core/base/hash.h"
+#include "core/base/json_scan.h"
 #include "core/base/utf8.h"
 #include "core/collection/state.h"
 #include "core/filter/pick_fields.h"
@@ -32,38 +34,70 @@ Status check_id(std::string_view id) {
   return {};
 }
 
-Status check_payload(const Point& point) {
-  if (point.payload.empty()) return {};
-  const std::string what = "payload of " + shown(point.id);
+Status check_payload(std::string_view id, std::string_view payload) {
+  if (payload.empty()) return {};
   JsonLimits limits;
   limits.max_bytes = kMaxPayloadBytes;
-  RETURN_IF_ERROR(check_json(point.payload, what, limits));
-  const size_t first = point.payload.find_first_not_of(" \t\r\n");
-  if (point.payload[first] == '{') return {};
-  return Error{Code::kFormatError, what + ": must be a JSON object", shown(point.payload)};
+  const size_t first = payload.find_first_not_of(" \t\r\n");
+  // Text for messages is made only where there is something to say.
+  const bool object = first != std::string_view::npos && payload[first] == '{';
+  if (object && is_plain_json(payload, limits)) return {};
+  const std::string what = "payload of " + shown(id);
+  RETURN_IF_ERROR(check_json(payload, what, limits));
+  if (object) return {};
+  return Error{Code::kFormatError, what + ": must be a JSON object", shown(payload)};
 }
 
-Status check_point(const Point& point, size_t dimension) {
-  RETURN_IF_ERROR(check_id(point.id));
-  if (!point.vector.empty()) RETURN_IF_ERROR(check_vector(point.vector, dimension, "vector of " + shown(point.id)));
-  if (point.text.size() > kMaxTextBytes) {
-    return limit_error("text of " + shown(point.id), point.text.size(), kMaxTextBytes);
+// All of a point but its vector.
+Status check_strings(std::string_view id, std::string_view text, std::string_view payload) {
+  RETURN_IF_ERROR(check_id(id));
+  if (text.size() > kMaxTextBytes) return limit_error("text of " + shown(id), text.size(), kMaxTextBytes);
+  if (!is_utf8(text)) return Error{Code::kInvalidArgument, "text of " + shown(id) + " is not UTF-8", shown(id)};
+  return check_payload(id, payload);
+}
+
+Status check_count(size_t points, size_t rows_before, size_t rows_added) {
+  if (points > kMaxBatchPoints) {
+    return Error{
+        Code::kLimitExceeded,
+        "a batch of " + std::to_string(points) + " points; at most " + std::to_string(kMaxBatchPoints) + " are allowed",
+        shown(static_cast<int64_t>(points))};
   }
-  if (!is_utf8(point.text)) {
-    return Error{Code::kInvalidArgument, "text of " + shown(point.id) + " is not UTF-8", shown(point.id)};
+  if (rows_before + rows_added > kMaxRows) {
+    return Error{Code::kLimitExceeded, "the collection has no row numbers left; compact it first",
+                 shown(static_cast<int64_t>(rows_before))};
   }
-  return check_payload(point);
+  return {};
+}
+
+// REQUIRES: count <= kMaxBatchPoints. `id_of(i)` answers views that hold.
+template <typename IdOf>
+Status check_distinct(size_t count, IdOf id_of) {
+  std::vector<uint32_t> slots(std::bit_ceil(2 * count + 1));  // open addressing: position + 1, or 0
+  for (uint32_t i = 0; i < count; ++i) {
+    const std::string_view id = id_of(i);
+    size_t slot = static_cast<size_t>(hash64(as_bytes(id))) & (slots.size() - 1);
+    for (; slots[slot] != 0; slot = (slot + 1) & (slots.size() - 1)) {
+      if (id_of(slots[slot] - 1) != id) continue;
+      return Error{Code::kInvalidArgument, "the id " + shown(id) + " stands twice in one batch", shown(id)};
+    }
+    slots[slot] = i + 1;
+  }
+  return {};
+}
+
+Status check_dimension(size_t found, size_t expected) {
+  if (found == expected) return {};
+  return Error{Code::kDimensionMismatch,
+               "Vector dimension mismatch: expected " + std::to_string(expected) + ", got " + std::to_string(found),
+               shown(static_cast<int64_t>(found))};
 }
 
 }  // namespace
 
 Status check_vector(std::span<const float> vector, size_t dimension, std::string_view what) {
-  if (vector.size() != dimension) {
-    return Error{
-        Code::kDimensionMismatch,
-        "Vector dimension mismatch: expected " + std::to_string(dimension) + ", got " + std::to_string(vector.size()),
-        shown(static_cast<int64_t>(vector.size()))};
-  }
+  RETURN_IF_ERROR(check_dimension(vector.size(), dimension));
+  if (all_finite(Elements<float>(view_bytes(vector)))) return {};
   for (size_t i = 0; i < vector.size(); ++i) {
     if (std::isfinite(vector[i])) continue;
     std::string value = shown(static_cast<double>(vector[i]));
@@ -93,15 +127,36 @@ RowId Collection::State::append_row(std::string_view id, std::span<const float> 
                                     std::string_view payload) {
   if (vectors) vectors->append(vector.empty() ? std::span<const float>(no_vector_) : vector);
   const RowId row = rows.append(id, text, payload);
+  add_live(row, !vector.empty());
+  return row;
+}
+
+void Collection::State::add_live(RowId row, bool has_vector) {
   live.grow(rows.count());
   live.insert(row);
   ++live_count;
   with_vector.grow(rows.count());
-  if (!vector.empty()) {
+  if (has_vector) {
     with_vector.insert(row);
     ++live_vector_count;
   }
-  return row;
+}
+
+void Collection::State::append_vectors(const RowColumns& columns) {
+  if (!vectors) return;
+  size_t begin = 0;  // in columns.vectors
+  for (size_t row = 0; row < columns.rows();) {
+    if (!columns.has_vector(row)) {
+      vectors->append(no_vector_);
+      ++row;
+      continue;
+    }
+    size_t run = 1;
+    while (row + run < columns.rows() && columns.has_vector(row + run)) ++run;
+    vectors->append_all(columns.vectors.subspan(begin, run * columns.dimension));
+    begin += run * columns.dimension;
+    row += run;
+  }
 }
 
 RowView Collection::State::view(RowId row) const {
@@ -130,36 +185,40 @@ const Schema& Collection::schema() const { return state_->schema; }
 size_t Collection::count() const { return state_->live_count; }
 
 Status Collection::check(const Batch& batch) const {
-  const size_t points = std::max(batch.deletes.size(), batch.upserts.size());
-  if (points > kMaxBatchPoints) {
-    return Error{
-        Code::kLimitExceeded,
-        "a batch of " + std::to_string(points) + " points; at most " + std::to_string(kMaxBatchPoints) + " are allowed",
-        shown(static_cast<int64_t>(points))};
-  }
-  if (row_count() + batch.upserts.size() > kMaxRows) {
-    return Error{Code::kLimitExceeded, "the collection has no row numbers left; compact it first",
-                 shown(static_cast<int64_t>(row_count()))};
-  }
+  RETURN_IF_ERROR(check_count(std::max(batch.deletes.size(), batch.upserts.size()), row_count(), batch.upserts.size()));
   for (const std::string& id : batch.deletes) RETURN_IF_ERROR(check_id(id));
-  std::unordered_set<std::string_view> ids;
-  ids.reserve(batch.upserts.size());
   for (const Point& point : batch.upserts) {
-    RETURN_IF_ERROR(check_point(point, state_->schema.dimension));
-    if (!ids.insert(point.id).second) {
-      return Error{Code::kInvalidArgument, "the id " + shown(point.id) + " stands twice in one batch", shown(point.id)};
-    }
+    RETURN_IF_ERROR(check_strings(point.id, point.text, point.payload));
+    if (point.vector.empty()) continue;
+    if (point.vector.size() == state_->schema.dimension && all_finite(Elements<float>(view_bytes<float>(point.vector))))
+      continue;
+    return check_vector(point.vector, state_->schema.dimension, "vector of " + shown(point.id));
   }
-  return {};
+  return check_distinct(batch.upserts.size(), [&](size_t i) { return std::string_view(batch.upserts[i].id); });
+}
+
+Status Collection::check(const RowColumns& columns) const {
+  const size_t count = columns.rows();
+  RETURN_IF_ERROR(check_count(std::max(columns.deletes.size(), count), row_count(), count));
+  for (size_t i = 0; i < columns.deletes.size(); ++i) RETURN_IF_ERROR(check_id(columns.deletes[i]));
+  if (columns.dimension != 0) RETURN_IF_ERROR(check_dimension(columns.dimension, state_->schema.dimension));
+  if (!all_finite(columns.vectors)) {
+    return Error{Code::kInvalidArgument, "the component of a vector is not finite", ""};
+  }
+  for (size_t i = 0; i < count; ++i) {
+    RETURN_IF_ERROR(check_strings(columns.ids[i], columns.texts[i], columns.payloads[i]));
+  }
+  return check_distinct(count, [&](size_t i) { return columns.ids[i]; });
+}
+
+// Rows that come are copied to the state to be when their turn comes; rows that go may be there already.
+bool Collection::remove(std::string_view id) {
+  if (next_) next_->remove(id);
+  return state_->remove(id);
 }
 
 size_t Collection::apply(Batch batch) {
   State& state = *state_;
-  // Rows that come are copied to the state to be when their turn comes; rows that go may be there already.
-  const auto remove = [&](const std::string& id) {
-    if (next_) next_->remove(id);
-    return state.remove(id);
-  };
   size_t removed = 0;
   for (const std::string& id : batch.deletes) removed += remove(id) ? 1 : 0;
   for (Point& next : batch.upserts) {
@@ -168,6 +227,24 @@ size_t Collection::apply(Batch batch) {
     const RowId row = state.append_row(point.id, point.vector, point.text, point.payload);
     state.derive_added(row);
   }
+  state.choose_index();
+  return removed;
+}
+
+size_t Collection::apply(const RowColumns& columns) {
+  State& state = *state_;
+  size_t removed = 0;
+  for (size_t i = 0; i < columns.deletes.size(); ++i) removed += remove(columns.deletes[i]) ? 1 : 0;
+  const auto first = static_cast<RowId>(row_count());
+  state.append_vectors(columns);
+  for (size_t i = 0; i < columns.rows(); ++i) {
+    const std::string_view id = columns.ids[i];
+    remove(id);
+    const RowId row = state.rows.append(id, columns.texts[i], columns.payloads[i]);
+    state.add_live(row, columns.has_vector(i));
+  }
+  // After the rows, as none of a batch replaces another.
+  for (RowId row = first; row < row_count(); ++row) state.derive_added(row);
   state.choose_index();
   return removed;
 }

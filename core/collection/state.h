@@ -56,6 +56,10 @@ struct Collection::State {
   // The row alone, live, without derived state. An empty vector is none.
   RowId append_row(std::string_view id, std::span<const float> vector, std::string_view text, std::string_view payload);
   RowView view(RowId row) const;
+  // Counts the newest row as live.
+  void add_live(RowId row, bool has_vector);
+  // The vectors of rows that are about to be appended; zeros where one has none.
+  void append_vectors(const RowColumns& columns);
   // Marks the row of that id dead; false where there is none.
   bool remove(std::string_view id);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <new>
+#include <utility>
 
 #include "core/metric/kernels.h"
 
@@ -24,15 +25,51 @@ VectorTable::VectorTable(size_t dim) : dim_(dim) {
   block_shift_ = static_cast<size_t>(std::bit_width(rows)) - 1;
 }
 
-RowId VectorTable::append(std::span<const float> row) {
-  assert(row.size() == dim_);
-  if (count_ == blocks_.size() * block_rows()) {
+bool all_finite(Elements<float> components) {
+  constexpr uint32_t kExponent = 0x7F800000;
+  const Elements<uint32_t> bits(components.bytes());
+  // No early end inside a batch, so that a batch takes a few vector instructions.
+  constexpr size_t kBatch = 256;
+  for (size_t begin = 0; begin < bits.size(); begin += kBatch) {
+    const size_t end = std::min(begin + kBatch, bits.size());
+    uint32_t found = 0;
+    for (size_t i = begin; i < end; ++i) found |= (bits[i] & kExponent) == kExponent ? 1u : 0u;
+    if (found != 0) return false;
+  }
+  return true;
+}
+
+void VectorTable::make_blocks(size_t rows) {
+  while (blocks_.size() * block_rows() < rows) {
     std::unique_ptr<float[], Free> block(
         static_cast<float*>(::operator new[](block_rows() * (dim_ + 1) * sizeof(float), kAlignment)));
     blocks_.push_back(std::move(block));
   }
+}
+
+void VectorTable::append_all(Elements<float> rows) {
+  assert(rows.size() % dim_ == 0);
+  size_t left = rows.size() / dim_;
+  make_blocks(count_ + left);
+  while (left > 0) {
+    float* const block = blocks_[count_ >> block_shift_].get();
+    const size_t position = count_ & (block_rows() - 1);
+    const size_t taken = std::min(left, block_rows() - position);
+    const size_t read = rows.size() - left * dim_;
+    rows.subspan(read, taken * dim_).copy_to({block + position * dim_, taken * dim_});
+    for (size_t i = position; i < position + taken; ++i) {
+      block[block_rows() * dim_ + i] = narrowed(vector_norm({block + i * dim_, dim_}));
+    }
+    count_ += taken;
+    left -= taken;
+  }
+}
+
+RowId VectorTable::append(std::span<const float> row) {
+  assert(row.size() == dim_);
+  make_blocks(count_ + 1);
   const size_t position = count_ & (block_rows() - 1);
-  float* block = blocks_.back().get();
+  float* block = blocks_[count_ >> block_shift_].get();
   std::copy(row.begin(), row.end(), block + position * dim_);
   block[block_rows() * dim_ + position] = narrowed(vector_norm(row));
   return static_cast<RowId>(count_++);

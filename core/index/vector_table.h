@@ -10,10 +10,14 @@
 #include <span>
 #include <vector>
 
+#include "core/base/bytes.h"
 #include "core/base/matrix.h"
 #include "core/base/row_set.h"
 
 namespace nearfield {
+
+// Whether no component is infinite or not a number.
+bool all_finite(Elements<float> components);
 
 class VectorTable {
  public:
@@ -24,10 +28,14 @@ class VectorTable {
   size_t count() const { return count_; }
   // Rows in each block but the last: a power of two.
   size_t block_rows() const { return size_t{1} << block_shift_; }
-  size_t block_count() const { return blocks_.size(); }
+  size_t block_count() const { return (count_ + block_rows() - 1) >> block_shift_; }
 
   // Copies `row` to the end. REQUIRES: row.size() == dim(). May throw std::bad_alloc and then has not changed.
   RowId append(std::span<const float> row);
+
+  // Copies rows.size() / dim() rows to the end. REQUIRES: rows.size() is a multiple of dim(). May throw std::bad_alloc
+  // and then has not changed.
+  void append_all(Elements<float> rows);
 
   // REQUIRES: row < count().
   std::span<const float> row(RowId row) const {
@@ -49,6 +57,9 @@ class VectorTable {
   struct Free {
     void operator()(float* block) const;
   };
+
+  // Makes blocks for as many rows in all.
+  void make_blocks(size_t rows);
 
   size_t dim_;
   size_t block_shift_;

@@ -28,20 +28,23 @@ export class Engine {
     return this.#broken;
   }
 
-  /** Sends a message (see message.ts) to a verb and parses its answer. Throws what the verb fails with. */
-  call<Answer>(verb: Verb, message: Uint8Array): Answer {
+  /**
+   * Sends a message (see message.ts) to a verb and parses its answer. Throws what the verb fails with. `tail` is the end
+   * of the binary part where that is large: it is copied into the engine from where it is.
+   */
+  call<Answer>(verb: Verb, message: Uint8Array, tail?: Uint8Array): Answer {
     if (this.#broken !== undefined) throw this.#broken;
     let code: number;
     let text: string;
     try {
-      const input = this.#handle._input(message.length);
+      const length = message.length + (tail?.length ?? 0);
+      const input = this.#handle._input(length);
       if (input === 0) {
-        throw new NearfieldError('OutOfMemory', `the engine has no memory for ${message.length} more bytes`, {
-          value: message.length,
-        });
+        throw new NearfieldError('OutOfMemory', `the engine has no memory for ${length} more bytes`, { value: length });
       }
       this.memory.write(input, message);
-      this.#handle[verb](message.length);
+      if (tail !== undefined) this.memory.write(input + message.length, tail);
+      this.#handle[verb](length);
       code = this.memory.word(this.#outcome);
       text = this.memory.text(this.memory.word(this.#outcome + 4), this.memory.word(this.#outcome + 8));
     } catch (cause) {

@@ -92,9 +92,8 @@ export class Pump {
     }
     if (this.#engine.broken !== undefined) return;
     const message = new Message(JSON.stringify({ id: effect.id, now: Date.now(), ...answer.options }));
-    if (answer.bytes !== undefined) message.bytes(answer.bytes);
     try {
-      this.#engine.call('_answer', message.finish());
+      this.#engine.call('_answer', message.finish(), answer.bytes);
     } catch (error) {
       for (const waiter of this.#waiting.values()) waiter.reject(error);
       this.#waiting.clear();

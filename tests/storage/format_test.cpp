@@ -219,3 +219,75 @@ TEST_CASE("manifests come back, and impossible ones are refused") {
   CHECK(refused([](Manifest& m) { m.collections[0].index->rows = 11; }));
   CHECK(refused([](Manifest& m) { m.previous = 9; }));
 }
+
+TEST_CASE("columns are checked and applied like the points they hold") {
+  Schema schema;
+  schema.dimension = 3;
+  schema.text.emplace();
+  const auto rows_of = [](const Collection& collection) {
+    std::vector<std::string> rows;
+    for (RowId row = 0; row < collection.row_count(); ++row) {
+      const RowView view = collection.row(row);
+      std::string all = std::string(view.id) + "|" + std::string(view.text) + "|" + std::string(view.payload) + "|";
+      for (const float component : view.vector) all += std::to_string(component) + ",";
+      rows.push_back(all + (collection.is_live(row) ? "live" : "dead"));
+    }
+    return rows;
+  };
+
+  std::vector<Batch> batches(3);
+  batches[0].upserts = {{"a", {1, 2, 3}, "text", "{\"n\":1}"}, {"b", {}, "", ""}, {"c", {0, -1, 4}, "words", "{}"}};
+  batches[1].deletes = {"b", "unknown"};
+  batches[1].upserts = {{"c", {}, "other words", ""}, {"d", {}, "", ""}};
+  batches[2].upserts = {
+      {"d", {1, 1, 1}, "", ""}, {"e", {2, 2, 2}, "", ""}, {"b", {}, "", ""}, {"f", {3, 3, 3}, "", ""}};
+  Collection points("c", schema), columns("c", schema);
+  for (const Batch& batch : batches) {
+    const Bytes bytes = encoded(batch);
+    const auto view = view_rows(bytes);
+    REQUIRE(view.ok());
+    REQUIRE(points.check(batch).ok());
+    REQUIRE(columns.check(*view).ok());
+    CHECK(columns.apply(*view) == points.apply(batch));
+    CHECK(rows_of(columns) == rows_of(points));
+    CHECK(columns.count() == points.count());
+  }
+  SearchRequest request;
+  request.text = "words";
+  CHECK(columns.search(request)->hits.size() == 1);
+
+  const auto with = [](Point point) {
+    Batch batch;
+    batch.upserts = {{"good", {1, 2, 3}, "text", "{}"}, std::move(point)};
+    return batch;
+  };
+  Batch bad_delete;
+  bad_delete.deletes = {"x", ""};
+  std::vector<Batch> bad = {bad_delete};
+  bad.push_back(with({"", {}, "", ""}));
+  bad.push_back(with({"good", {}, "", ""}));
+  bad.push_back(with({std::string("a\0b", 3), {}, "", ""}));
+  bad.push_back(with({"a\xFF", {}, "", ""}));
+  bad.push_back(with({std::string(kMaxIdBytes + 1, 'a'), {}, "", ""}));
+  bad.push_back(with({"a", {}, "eight bytes and \xC3", ""}));
+  bad.push_back(with({"a", {}, "", "[]"}));
+  bad.push_back(with({"a", {}, "", " "}));
+  bad.push_back(with({"a", {}, "", "{\"a\":1,\"a\":2}"}));
+  bad.push_back(with({"a", {}, "", "{\"a\":1"}));
+  bad.push_back(with({"a", {}, "", "{\"a\":\"" + std::string(kMaxPayloadBytes, 'x') + "\"}"}));
+  bad.push_back(with({"a", {1, 2, std::numeric_limits<float>::quiet_NaN()}, "", ""}));
+  bad.push_back(with({"a", {std::numeric_limits<float>::infinity(), 2, 3}, "", ""}));
+  for (const Batch& batch : bad) {
+    const Bytes bytes = encoded(batch);
+    const auto view = view_rows(bytes);
+    REQUIRE(view.ok());
+    REQUIRE(!points.check(batch).ok());
+    CHECK(columns.check(*view).code() == points.check(batch).code());
+  }
+  Batch wide;
+  wide.upserts = {{"a", {1, 2, 3, 4}, "", ""}};
+  const Bytes bytes = encoded(wide);
+  CHECK(columns.check(*view_rows(bytes)).code() == Code::kDimensionMismatch);
+  CHECK(points.check(wide).code() == Code::kDimensionMismatch);
+  CHECK(rows_of(columns) == rows_of(points));
+}

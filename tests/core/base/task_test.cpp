@@ -181,3 +181,47 @@ TEST_CASE("a hundred thousand waiters that never suspend do not pile up on the s
   CHECK(tasks.back().done());
   CHECK(order.size() == 2 * 100'001);
 }
+
+namespace {
+
+Task<Status> ask(EffectQueue& queue) { co_return (co_await queue.request(SleepEffect{1})).status; }
+
+Task<Status> wait_for_both(EffectQueue& queue, std::vector<size_t>& waiting) {
+  Task<Status> first = ask(queue);
+  Task<Status> second = ask(queue);
+  first.start();
+  second.start();
+  waiting.push_back(queue.waiting());
+  const Status one = co_await first.finished();
+  const Status two = co_await second.finished();
+  co_return one.ok() && !two.ok() ? Status() : Status(Error{Code::kInternal, "mixed up", ""});
+}
+
+}  // namespace
+
+TEST_CASE("tasks that were started run side by side, and may end in any order before they are waited for") {
+  for (const bool second_first : {false, true}) {
+    EffectQueue queue;
+    std::vector<size_t> waiting;
+    auto both = wait_for_both(queue, waiting);
+    both.start();
+    CHECK(waiting == std::vector<size_t>{2});
+    const auto pending = queue.take_pending();
+    REQUIRE(pending.size() == 2);
+    EffectAnswer failed;
+    failed.status = Error{Code::kStorageFailed, "no", ""};
+    if (second_first) queue.answer(pending[1].id, std::move(failed));
+    queue.answer(pending[0].id, {});
+    if (!second_first) queue.answer(pending[1].id, std::move(failed));
+    REQUIRE(both.done());
+    CHECK(both.take().ok());
+  }
+  // Dropped while both wait: nobody is owed an answer.
+  EffectQueue queue;
+  std::vector<size_t> waiting;
+  {
+    auto both = wait_for_both(queue, waiting);
+    both.start();
+  }
+  CHECK(queue.waiting() == 0);
+}
