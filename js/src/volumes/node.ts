@@ -4,6 +4,13 @@
 // name is given by linking, which fails where it is taken already; renaming would replace silently.
 // The LOCK file holds the owner's process id and start time. It is made complete under its name in one step, and is
 // taken over when its owner is dead; a killed process does not lock a database for good.
+//
+// An owner can lose the lock without noticing: somebody removes the file, or takes a process for dead that is only in
+// another namespace of processes. Then it must not change what the next owner sees, however long it is stopped between
+// two of its steps. So every file gets its name from a draft, the lock is looked at between making the draft and giving
+// the name, and whoever takes the lock removes all drafts before it looks at anything else: a late owner has nothing
+// left to give a name to. The log, which grows in place, is a file of each owner's own, copied before the first append:
+// late bytes go to a file without a name, and an append is acknowledged only after one more look at the lock.
 import { isObject } from '../check.js';
 import { NearfieldError, reasonOf } from '../errors.js';
 import type { Code } from '../generated/codes.js';
@@ -27,6 +34,7 @@ type Paths = typeof import('node:path');
 type FileHandle = import('node:fs/promises').FileHandle;
 
 const lockName = 'LOCK';
+const asideName = 'lock-aside';
 const temporary = '.tmp';
 const debounceMs = 20;
 const pollMs = 1000;
@@ -38,6 +46,13 @@ interface LockOwner {
   host: string;
 }
 
+interface Log {
+  name: string;
+  handle: FileHandle;
+  /** The folder was synced since the file has its name. */
+  nameSynced: boolean;
+}
+
 export class NodeVolume implements Volume {
   readonly kind = 'node';
   readonly path: string;
@@ -46,13 +61,18 @@ export class NodeVolume implements Volume {
   readonly #hostname: string;
   readonly #readOnly: boolean;
   #lockText: string | undefined;
+  #lost = false;
+  // Makes the names of drafts ours alone; process ids repeat between namespaces.
+  readonly #token = Math.random().toString(36).slice(2);
+  #drafts = 0;
   // The log that is appended to stays open; opening it takes longer than a small append.
-  #log: { name: string; handle: FileHandle } | undefined;
+  #log: Log | undefined;
   readonly #watches = new Set<() => void>();
 
-  static async open(path: string, readOnly: boolean): Promise<NodeVolume> {
+  /** `given` stands in for node:fs/promises, to make it fail in tests. */
+  static async open(path: string, readOnly: boolean, given?: Files): Promise<NodeVolume> {
     const [files, paths, os] = await Promise.all([
-      builtin<Files>('node:fs/promises'),
+      given ?? builtin<Files>('node:fs/promises'),
       builtin<Paths>('node:path'),
       builtin<typeof import('node:os')>('node:os'),
     ]);
@@ -116,24 +136,31 @@ export class NodeVolume implements Volume {
   async append(name: string, offset: number, generation: number, bytes: Uint8Array, relaxed: boolean): Promise<void> {
     checkName(name);
     await this.#checkGeneration(generation);
-    const handle = await this.#openLog(name, offset === 0);
+    const log = await this.#openLog(name, offset);
     try {
-      const { size, nlink } = await handle.stat();
-      if (nlink === 0) throw this.#vanished(name);
+      const { size, nlink } = await log.handle.stat();
+      if (nlink === 0) {
+        await this.#checkLock();
+        throw this.#vanished(name);
+      }
       if (size !== offset) throw otherLength(this.path, name, size, offset);
       try {
-        await writeAll(handle, bytes, offset);
-        if (!relaxed) await handle.sync();
+        await writeAll(log.handle, bytes, offset);
+        if (!relaxed) await log.handle.sync();
       } catch (cause) {
         // What was written of the record goes again, so that the next append finds the length it expects.
-        await handle.truncate(offset);
+        await log.handle.truncate(offset).catch(() => {});
         throw cause;
       }
+      if (!relaxed && !log.nameSynced) {
+        await this.#syncFolder(this.path);
+        log.nameSynced = true;
+      }
+      await this.#checkLock();
     } catch (cause) {
       await this.#closeLog();
       throw this.#failed('append to', name, cause);
     }
-    if (offset === 0 && !relaxed) await this.#syncFolder(this.path);
   }
 
   async commit(
@@ -148,10 +175,11 @@ export class NodeVolume implements Volume {
       await this.#publish(name, manifest, !relaxed);
     } catch (error) {
       if (!(error instanceof NearfieldError) || error.code !== 'Conflict') throw error;
+      if (this.#lost) throw error;
       throw otherGeneration(this.path, generation + 1, generation);
     }
     if (!relaxed) await this.#syncFolder(this.path);
-    // The commit stands. A file that cannot be removed now is only in the way of disk space.
+    // The commit stands: it got its name from a draft, so the next owner of the lock, if there is one, has found it. A file that cannot be removed now is only in the way of disk space.
     for (const old of obsolete) {
       checkName(old);
       if (this.#log?.name === old) await this.#closeLog();
@@ -161,12 +189,13 @@ export class NodeVolume implements Volume {
   }
 
   async lock(options: LockOptions = {}): Promise<void> {
+    if (this.#lost) throw this.#fenced();
     if (this.#lockText !== undefined) return;
     await attemptLock(
       this.path,
       () => this.#takeLock(),
       options,
-      (wake) => this.#listen(wake),
+      (wake) => this.#listen((name) => (name === lockName || name === '') && wake()),
     );
   }
 
@@ -180,16 +209,28 @@ export class NodeVolume implements Volume {
     const text = JSON.stringify({ ...owner, token: Math.random().toString(36).slice(2) });
     // Each round either takes the lock, or finds it held, or removes one dead owner.
     for (let round = 0; round < 8; round++) {
+      const found = await this.#readLock();
+      if (found !== undefined) {
+        if (await this.#takeFromTheDead(found)) continue;
+        break;
+      }
       try {
         await this.#publish(lockName, new TextEncoder().encode(text), false);
-        this.#lockText = text;
-        await this.#removeTemporaries();
-        return;
       } catch (error) {
-        if (!(error instanceof NearfieldError) || error.code !== 'Conflict') throw error;
+        // Somebody else was faster, or has removed our draft because it was.
+        if (error instanceof NearfieldError && (error.code === 'Conflict' || error.details?.['system'] === 'ENOENT')) {
+          continue;
+        }
+        throw error;
       }
-      const found = await this.#readLock();
-      if (found !== undefined && !(await this.#takeFromTheDead(found))) break;
+      try {
+        await this.#removeDrafts();
+      } catch (cause) {
+        await this.#files.unlink(this.#at(lockName)).catch(() => {});
+        throw this.#failed('clear', '', cause);
+      }
+      this.#lockText = text;
+      return;
     }
     const found = parseOwner((await this.#readLock()) ?? '');
     const who = found === undefined ? 'somebody else' : `process ${found.pid} on ${found.host}`;
@@ -202,8 +243,11 @@ export class NodeVolume implements Volume {
 
   async unlock(): Promise<void> {
     if (this.#lockText === undefined) return;
+    // The log is ours only as long as the lock is.
+    await this.#closeLog();
     const ours = (await this.#readLock()) === this.#lockText;
     this.#lockText = undefined;
+    this.#lost = false;
     if (!ours) return;
     await this.#files.unlink(this.#at(lockName)).catch((cause: unknown) => {
       if (codeOf(cause) !== 'ENOENT') throw this.#failed('unlock', lockName, cause);
@@ -213,7 +257,8 @@ export class NodeVolume implements Volume {
   watch(changed: () => void): () => void {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const ends = [
-      this.#listen(() => {
+      this.#listen((name) => {
+        if (name === lockName) return;
         timer ??= setTimeout(() => {
           timer = undefined;
           changed();
@@ -236,12 +281,12 @@ export class NodeVolume implements Volume {
     await this.#closeLog();
   }
 
-  // Calls `heard` when the system says that something in the folder changed. It may say nothing at all.
-  #listen(heard: () => void): () => void {
+  // Calls `heard` when the system says that a file in the folder changed, '': some file. It may say nothing at all.
+  #listen(heard: (name: string) => void): () => void {
     const end = new AbortController();
     const events = async () => {
       for await (const { filename } of this.#files.watch(this.path, { persistent: false, signal: end.signal })) {
-        if (filename === null || !filename.endsWith(temporary)) heard();
+        if (!filename?.endsWith(temporary)) heard(filename ?? '');
       }
     };
     // There may be no folder yet, or no more handles for watching.
@@ -276,25 +321,56 @@ export class NodeVolume implements Volume {
   }
 
   async #checkGeneration(expected: number): Promise<void> {
+    if (this.#lost) throw this.#fenced();
     const found = newestGeneration(await this.#names());
     if (found !== expected) throw otherGeneration(this.path, found, expected);
+  }
+
+  #folderExists(): Promise<boolean> {
+    return this.#files.access(this.path).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  // Conflict, from now on, where the lock is no longer ours.
+  async #checkLock(): Promise<void> {
+    if (this.#lockText === undefined) return;
+    if (!this.#lost && (await this.#readLock()) === this.#lockText) return;
+    this.#lost = true;
+    throw this.#fenced();
+  }
+
+  #fenced(): NearfieldError {
+    return new NearfieldError(
+      'Conflict',
+      `the lock of ${this.path} was removed or taken by somebody else while it was open; close it and open it again`,
+      { value: this.path },
+    );
+  }
+
+  #draftOf(target: string): string {
+    return `${target}.${this.#token}-${this.#drafts++}${temporary}`;
   }
 
   // A complete file under `name`, or Conflict where the name is taken. The folder is not synced.
   async #publish(name: string, bytes: Uint8Array, sync: boolean): Promise<void> {
     const target = this.#at(name);
-    const draft = `${target}.${process.pid}${temporary}`;
+    const draft = this.#draftOf(target);
     try {
-      const handle = await this.#files.open(draft, 'w');
+      const handle = await this.#files.open(draft, 'wx');
       try {
         await writeAll(handle, bytes, 0);
         if (sync) await handle.sync();
       } finally {
         await handle.close();
       }
+      await this.#checkLock();
       await this.#giveName(draft, target);
     } catch (cause) {
       await this.#files.unlink(draft).catch(() => {});
+      // The next owner of the lock removes drafts. Without a folder there is none.
+      if (codeOf(cause) === 'ENOENT' && (await this.#folderExists())) await this.#checkLock();
       if (codeOf(cause) === 'EEXIST') throw nameTaken(this.path, name);
       throw this.#failed('write', name, cause);
     }
@@ -314,26 +390,35 @@ export class NodeVolume implements Volume {
       await this.#files.rename(draft, target);
       return;
     }
-    await this.#files.unlink(draft);
+    // It has its name. What is left of the draft goes with the next lock at the latest.
+    await this.#files.unlink(draft).catch(() => {});
   }
 
-  async #openLog(name: string, create: boolean): Promise<FileHandle> {
-    if (this.#log?.name === name) return this.#log.handle;
+  // The log as a file of our own, with the `offset` bytes it should have.
+  async #openLog(name: string, offset: number): Promise<Log> {
+    if (this.#log?.name === name) return this.#log;
     await this.#closeLog();
+    const target = this.#at(name);
+    const draft = this.#draftOf(target);
+    let handle: FileHandle | undefined;
     try {
-      const handle = await this.#files.open(this.#at(name), create ? 'a+' : 'r+').catch((cause: unknown) => {
-        if (codeOf(cause) === 'ENOENT') throw noSuchFile(this.path, name);
-        throw cause;
+      const found = await this.#files.stat(target).catch((cause: unknown) => {
+        if (codeOf(cause) !== 'ENOENT') throw cause;
+        if (offset > 0) throw noSuchFile(this.path, name);
+        return undefined;
       });
-      // 'a+' only to create: its writes would ignore the position.
-      if (create) {
-        await handle.close();
-        this.#log = { name, handle: await this.#files.open(this.#at(name), 'r+') };
-      } else {
-        this.#log = { name, handle };
-      }
-      return this.#log.handle;
+      if ((found?.size ?? 0) !== offset) throw otherLength(this.path, name, found?.size ?? 0, offset);
+      if (offset > 0) await this.#files.copyFile(target, draft);
+      handle = await this.#files.open(draft, offset > 0 ? 'r+' : 'wx+');
+      if (offset > 0) await handle.sync();
+      await this.#checkLock();
+      await this.#files.rename(draft, target);
+      this.#log = { name, handle, nameSynced: false };
+      return this.#log;
     } catch (cause) {
+      await handle?.close().catch(() => {});
+      await this.#files.unlink(draft).catch(() => {});
+      if (codeOf(cause) === 'ENOENT' && (await this.#folderExists())) await this.#checkLock();
       throw this.#failed('open', name, cause);
     }
   }
@@ -371,9 +456,13 @@ export class NodeVolume implements Volume {
     }
   }
 
-  async #removeTemporaries(): Promise<void> {
+  async #removeDrafts(): Promise<void> {
     for (const name of await this.#files.readdir(this.path)) {
-      if (name.endsWith(temporary)) await this.#files.unlink(this.#at(name)).catch(() => {});
+      // A lock that was moved aside goes back if its owner turns out to live.
+      if (!name.endsWith(temporary) || name.startsWith(asideName)) continue;
+      await this.#files.unlink(this.#at(name)).catch((cause: unknown) => {
+        if (codeOf(cause) !== 'ENOENT') throw cause;
+      });
     }
   }
 
@@ -397,7 +486,7 @@ export class NodeVolume implements Volume {
     }
     // Between reading and removing, another process may have done the same and now own the lock. Moving it away first
     // and looking at what was moved finds that out.
-    const aside = this.#at(`lock.${process.pid}.${Math.random().toString(36).slice(2)}${temporary}`);
+    const aside = this.#draftOf(this.#at(asideName));
     try {
       await this.#files.rename(this.#at(lockName), aside);
     } catch (cause) {
