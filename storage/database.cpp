@@ -140,16 +140,13 @@ Task<Status> Database::State::settle_doubt() {
   const EffectAnswer answer = co_await effects.request(ListEffect{});
   if (!answer.status.ok()) co_return host_error(answer.status, "list", "files");
   uint64_t newest = 0;
-  uint64_t length = 0;
   for (const FileEntry& file : answer.files) {
     const auto named = parse_file_name(file.name);
-    if (!named || named->kind != FileKind::kManifest || named->number < newest) continue;
-    newest = named->number;
-    length = file.length;
+    if (named && named->kind == FileKind::kManifest) newest = std::max(newest, named->number);
   }
-  if (newest == now.newest + 1 && length <= kMaxManifestBytes) {
+  if (newest == now.newest + 1) {
     const std::string name = file_name(FileKind::kManifest, newest);
-    CO_ASSIGN_OR_RETURN(const Bytes bytes, co_await read_file(effects, name, length));
+    CO_ASSIGN_OR_RETURN(const Bytes bytes, co_await read_file(effects, name, kMaxManifestBytes + 1));
     if (hash64(bytes) == *doubtful_manifest) now.newest = newest;
   }
   if (newest != now.newest) {

@@ -70,7 +70,17 @@ Task<Result<Listing>> list_files(EffectQueue& effects) {
   EffectAnswer answer = co_await effects.request(ListEffect{});
   if (!answer.status.ok()) co_return host_error(answer.status, "list", "files");
   Listing listing;
-  for (FileEntry& file : answer.files) listing.emplace(std::move(file.name), file.length);
+  for (FileEntry& file : answer.files) {
+    if (file.length == kUnknownLength) {
+      // Of files that are not ours nothing is read.
+      file.length = 0;
+      if (parse_file_name(file.name)) {
+        CO_ASSIGN_OR_RETURN(const Bytes bytes, co_await read_file(effects, file.name, kMaxExaminedBytes + 1));
+        file.length = bytes.size();
+      }
+    }
+    listing.emplace(std::move(file.name), file.length);
+  }
   co_return listing;
 }
 

@@ -57,7 +57,11 @@ Status check_listed(const Listing& listing, FileKind kind, const SealedFile& fil
 
 Task<Result<Bytes>> read_listed(EffectQueue& effects, const Listing& listing, FileKind kind, SealedFile file) {
   CO_RETURN_IF_ERROR(check_listed(listing, kind, file));
-  co_return co_await read_file(effects, file_name(kind, file.number), file.length);
+  const std::string name = file_name(kind, file.number);
+  // One byte more than there should be shows a file that is too long.
+  CO_ASSIGN_OR_RETURN(Bytes bytes, co_await read_file(effects, name, file.length + 1));
+  if (bytes.size() != file.length) co_return damaged(name + " has the wrong length");
+  co_return bytes;
 }
 
 // Reads sealed files in the order in which they were given, and has the next ones on their way while the caller looks
@@ -190,18 +194,16 @@ Task<Result<std::unique_ptr<LiveCollection>>> load_collection(EffectQueue& effec
   co_return live;
 }
 
-// REQUIRES: `listing` has it.
-Task<Result<Manifest>> read_manifest(EffectQueue& effects, const Listing& listing, uint64_t generation) {
+Task<Result<Manifest>> read_manifest(EffectQueue& effects, uint64_t generation) {
   const std::string name = file_name(FileKind::kManifest, generation);
-  const uint64_t length = *listing.length_of(name);
-  if (length > kMaxManifestBytes) co_return damaged(name + " is too large");
-  CO_ASSIGN_OR_RETURN(const Bytes bytes, co_await read_file(effects, name, length));
+  CO_ASSIGN_OR_RETURN(const Bytes bytes, co_await read_file(effects, name, kMaxManifestBytes + 1));
+  if (bytes.size() > kMaxManifestBytes) co_return damaged(name + " is too large");
   co_return decode_manifest(generation, bytes);
 }
 
 // Everything but the log.
 Task<Status> load_generation(EffectQueue& effects, const Listing& listing, uint64_t generation, Recovered& out) {
-  CO_ASSIGN_OR_RETURN(out.manifest, co_await read_manifest(effects, listing, generation));
+  CO_ASSIGN_OR_RETURN(out.manifest, co_await read_manifest(effects, generation));
   // All lengths first: cheaper than loading half a database only to step back.
   for (const CollectionEntry& entry : out.manifest.collections) {
     for (const SegmentEntry& segment : entry.segments) {
@@ -233,7 +235,7 @@ Task<Status> replay_log(EffectQueue& effects, const Listing& listing, Recovered&
   const FileIdentity identity = log_identity(out.manifest.generation, out.manifest.checksum);
   const std::string name = file_name(FileKind::kLog, identity.number);
   const uint64_t* listed = listing.length_of(name);
-  const uint64_t length = listed != nullptr ? *listed : 0;
+  uint64_t length = listed != nullptr ? *listed : 0;  // may be kUnknownLength
   Bytes buffer;                        // what was read and not yet replayed...
   uint64_t position = out.log_length;  // ...starts here in the file
   uint64_t sound = position;           // the log is good up to here
@@ -244,6 +246,7 @@ Task<Status> replay_log(EffectQueue& effects, const Listing& listing, Recovered&
     if (!answer.status.ok() && !is_damage(answer.status.code())) co_return host_error(answer.status, "read", name);
     if (answer.bytes.empty() || answer.bytes.size() > wanted) break;
     buffer.insert(buffer.end(), answer.bytes.begin(), answer.bytes.end());
+    if (answer.bytes.size() < wanted && length == kUnknownLength) length = position + buffer.size();
 
     size_t used = 0;
     if (position == 0) {
@@ -269,6 +272,8 @@ Task<Status> replay_log(EffectQueue& effects, const Listing& listing, Recovered&
     buffer.erase(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(used));
     position += used;
   }
+  // At least what was read is there.
+  if (length == kUnknownLength) length = position + buffer.size();
   out.log_length = sound;
   out.log_usable = sound == length;
   out.report.log_bytes_discarded = length > sound ? length - sound : 0;
@@ -299,15 +304,16 @@ Task<Result<Bytes>> read_file(EffectQueue& effects, std::string name, uint64_t l
     const uint64_t wanted = std::min<uint64_t>(kReadBytes, length - bytes.size());
     EffectAnswer answer = co_await effects.request(ReadEffect{name, bytes.size(), wanted});
     if (!answer.status.ok()) co_return host_error(answer.status, "read", name);
-    if (answer.bytes.empty()) break;
     if (answer.bytes.size() > wanted) {
       co_return Error{Code::kStorageFailed, "read " + name + ": the host answered more bytes than were asked for", ""};
     }
+    const bool ends = answer.bytes.size() < wanted;
     if (bytes.empty()) {
       bytes = std::move(answer.bytes);
     } else {
       bytes.insert(bytes.end(), answer.bytes.begin(), answer.bytes.end());
     }
+    if (ends) break;
   }
   co_return bytes;
 }
@@ -497,7 +503,7 @@ Task<Result<bool>> catch_up(EffectQueue& effects, Recovered& now) {
     co_return now.log_length != length;
   }
   if (newest == generation + 1 && generation > 0) {
-    Result<Manifest> next = co_await read_manifest(effects, listing, newest);
+    Result<Manifest> next = co_await read_manifest(effects, newest);
     if (!next.ok() && !is_damage(next.code())) co_return std::move(next).failure();
     if (next.ok()) {
       Result<bool> adopted = co_await adopt(effects, listing, std::move(next).value(), now);

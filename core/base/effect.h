@@ -78,12 +78,13 @@ struct ReceiveEffect {
 using EffectRequest = std::variant<ListEffect, ReadEffect, WriteEffect, AppendEffect, CommitEffect, LockEffect,
                                    UnlockEffect, SleepEffect, SendEffect, ReceiveEffect>;
 
-// A host may leave out the length of a sealed file (segment, index) where it would have to read it to know.
-inline constexpr uint64_t kUnknownLength = UINT64_MAX;
+// Of a file whose length the volume would have to read it for. It then shows in reading: an answer is shorter than
+// asked for where the file ends.
+constexpr uint64_t kUnknownLength = UINT64_MAX;
 
 struct FileEntry {
   std::string name;
-  uint64_t length = 0;
+  uint64_t length = kUnknownLength;
 };
 
 struct EffectAnswer {

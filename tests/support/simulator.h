@@ -208,7 +208,11 @@ class Simulator {
 
   EffectAnswer perform_one(const ListEffect&, bool) {
     EffectAnswer answer;
-    for (const auto& [name, file] : volume_.files) answer.files.push_back({name, file.bytes.size()});
+    // Some volumes know no lengths.
+    const bool known = random_.below(2) == 0;
+    for (const auto& [name, file] : volume_.files) {
+      answer.files.push_back({name, known ? file.bytes.size() : kUnknownLength});
+    }
     for (size_t i = answer.files.size(); i > 1; --i) std::swap(answer.files[i - 1], answer.files[random_.below(i)]);
     return answer;
   }

@@ -6,6 +6,9 @@
 // failed request is swallowed, and nothing counts as done before the transaction is complete.
 //
 // IndexedDB rewrites whole values, so a log is kept in pieces, `<log>.<offset as 16 hex digits>`, and joined on reading.
+//
+// The record LOCK names the last writer, by a token. Every transaction that writes reads it first: a writer whose Web
+// Lock was stolen, or that never had one because the page has none, is refused from the moment another one has begun.
 import { NearfieldError, reasonOf } from '../errors.js';
 import {
   checkName,
@@ -15,7 +18,6 @@ import {
   noSuchFile,
   otherGeneration,
   otherLength,
-  sealedName,
   type FileEntry,
   type LockOptions,
   type Volume,
@@ -25,12 +27,14 @@ import { Announcements, WriterLock } from './tabs.js';
 const version = 21;
 const store = 'FILE_DATA';
 const fileMode = 33206; // a regular file, rw-rw-rw-
-const typeMask = 0o170000;
-const fileType = 0o100000;
 /** A database that another tab holds open in an older version blocks opening until that tab closes. */
 const openTimeoutMs = 10_000;
 
 const pieceName = /^(.+)\.([0-9a-f]{16})$/;
+
+const lockName = 'LOCK';
+/** Records that were read in part stay, for the next part. */
+const keptRecords = 2;
 
 interface FileRecord {
   timestamp: Date;
@@ -38,11 +42,27 @@ interface FileRecord {
   contents?: Uint8Array;
 }
 
+// What a transaction is made of.
+interface Steps {
+  files: IDBObjectStore;
+  /** Ends the transaction, which then has changed nothing, with that error. */
+  abort: (error: unknown) => void;
+  /** Goes on with the result of a request. */
+  when: <Result>(request: IDBRequest<Result>, then: (result: Result) => void) => void;
+}
+
 export class IndexedDbVolume implements Volume {
   readonly kind = 'indexeddb';
   readonly path: string;
   #connection: Promise<IDBDatabase> | undefined;
+  // What #connection resolved to.
+  #current: IDBDatabase | undefined;
   #opened = false;
+  #token: string | undefined;
+  // Name and contents of what was read in part, oldest first. Only of files that never change.
+  readonly #kept = new Map<string, Uint8Array>();
+  // Where the last append of ours ended, so that the next one need not load what that one wrote.
+  #tail: { name: string; piece: number; length: number } | undefined;
   #closed = false;
   readonly #lock: WriterLock;
   readonly #announcements: Announcements;
@@ -55,105 +75,83 @@ export class IndexedDbVolume implements Volume {
   }
 
   async list(): Promise<FileEntry[]> {
-    const files = new Map<string, number | undefined>();
-    const pieces = new Map<string, Map<number, number>>();
-    const add = (name: string, record: FileRecord) => {
-      if ((record.mode & typeMask) !== fileType) return;
-      const length = record.contents?.length ?? 0;
-      const piece = pieceName.exec(name);
-      if (piece === null) {
-        files.set(name, length);
-      } else {
-        const [, log, offset] = piece as unknown as [string, string, string];
-        const known = pieces.get(log) ?? new Map<number, number>();
-        pieces.set(log, known.set(Number.parseInt(offset, 16), length));
-      }
-    };
-    await this.#transact('readonly', false, (records) => {
-      const keys = records.getAllKeys();
-      keys.onsuccess = () => {
-        for (const key of keys.result) {
+    const names = new Set<string>();
+    await this.#transact('readonly', false, ({ files, when }) => {
+      // '0' comes right after '/'. Keys only: opening reads the contents of what it needs, and only then.
+      const below = IDBKeyRange.bound(`${this.path}/`, `${this.path}0`, false, true);
+      when(files.getAllKeys(below), (keys) => {
+        for (const key of keys) {
           const name = this.#nameOf(String(key));
-          if (name === undefined) continue;
-          // A value comes only whole: for the lengths of sealed files all of the database would be read.
-          if (sealedName.test(name)) {
-            files.set(name, undefined);
-            continue;
-          }
-          const found = records.get(key) as IDBRequest<FileRecord | undefined>;
-          found.onsuccess = () => {
-            if (found.result !== undefined) add(name, found.result);
-          };
+          const piece = name === undefined ? null : pieceName.exec(name);
+          // A log begins with its first piece; what lies behind a gap belongs to no log.
+          if (piece !== null && Number.parseInt(piece[2] as string, 16) === 0) names.add(piece[1] as string);
+          else if (piece === null && name !== undefined && name !== lockName) names.add(name);
         }
-      };
+      });
     });
-    for (const [log, known] of pieces) {
-      // Up to the first gap; what lies behind one belongs to no log.
-      let length = 0;
-      for (let piece = known.get(0); piece; piece = known.get(length)) length += piece;
-      files.set(log, length);
-    }
-    return [...files].map(([name, length]) => ({ name, length }));
+    return [...names].map((name) => ({ name }));
   }
 
   async read(name: string, offset: number, length: number): Promise<Uint8Array> {
     checkName(name);
-    const pieces: { offset: number; bytes: Uint8Array }[] = [];
-    await this.#transact('readonly', false, (files) => {
-      const whole = files.get(this.#key(name)) as IDBRequest<FileRecord | undefined>;
-      whole.onsuccess = () => {
-        if (whole.result?.contents !== undefined) {
-          pieces.push({ offset: 0, bytes: whole.result.contents });
-          return;
-        }
-        eachRecord(files.openCursor(this.#pieces(name)), (key, record) => {
-          const digits = pieceName.exec(key)?.[2];
-          if (digits === undefined || record.contents === undefined) return;
-          pieces.push({ offset: Number.parseInt(digits, 16), bytes: record.contents });
-        });
-      };
+    const kept = this.#kept.get(name);
+    if (kept !== undefined) return kept.slice(offset, offset + length);
+    let contents: Uint8Array | undefined;
+    let pieces: FileRecord[] = [];
+    let keys: IDBValidKey[] = [];
+    await this.#transact('readonly', false, ({ files, when }) => {
+      when(files.get(this.#key(name)) as IDBRequest<FileRecord | undefined>, (record) => {
+        contents = record?.contents;
+        if (contents !== undefined) return;
+        when(files.getAllKeys(this.#pieces(name)), (found) => (keys = found));
+        when(files.getAll(this.#pieces(name)) as IDBRequest<FileRecord[]>, (found) => (pieces = found));
+      });
     });
+    if (contents !== undefined) {
+      if (offset > 0 || length < contents.length) this.#keep(name, contents);
+      return contents.slice(offset, offset + length);
+    }
     if (pieces.length === 0) throw noSuchFile(this.path, name);
-    const [first] = pieces;
-    // The browser made this copy for us.
-    if (offset === 0 && first?.offset === 0 && pieces.length === 1 && first.bytes.length <= length) return first.bytes;
+    // Up to the first gap.
+    const parts: Uint8Array[] = [];
     let size = 0;
-    for (const piece of pieces) if (piece.offset === size) size += piece.bytes.length;
+    for (const [i, piece] of pieces.entries()) {
+      if (piece.contents === undefined || pieceOffset(keys[i]) !== size) break;
+      parts.push(piece.contents);
+      size += piece.contents.length;
+    }
     const end = Math.min(offset + length, size);
     const out = new Uint8Array(Math.max(0, end - offset));
-    for (const piece of pieces) {
-      const from = Math.max(offset, piece.offset);
-      const to = Math.min(end, piece.offset + piece.bytes.length);
-      if (from < to) out.set(piece.bytes.subarray(from - piece.offset, to - piece.offset), from - offset);
+    let at = 0;
+    for (const part of parts) {
+      const from = Math.max(offset, at);
+      const to = Math.min(end, at + part.length);
+      if (from < to) out.set(part.subarray(from - at, to - at), from - offset);
+      at += part.length;
     }
     return out;
   }
 
   async write(name: string, bytes: Uint8Array): Promise<void> {
     checkName(name);
-    await this.#transact('readwrite', false, (files, abort) => {
-      this.#add(files, this.#key(name), bytes, nameTaken(this.path, name), abort);
+    await this.#transact('readwrite', false, (steps) => {
+      this.#add(steps, this.#key(name), bytes, nameTaken(this.path, name));
     });
   }
 
   async append(name: string, offset: number, generation: number, bytes: Uint8Array, relaxed: boolean): Promise<void> {
     checkName(name);
-    await this.#transact('readwrite', relaxed, (files, abort) => {
-      this.#withGeneration(files, generation, abort, () => {
-        const last = files.openCursor(this.#pieces(name), 'prev') as IDBRequest<IDBCursorWithValue | null>;
-        last.onsuccess = () => {
-          let length = 0;
-          if (last.result !== null) {
-            const digits = pieceName.exec(String(last.result.key))?.[2] ?? '0';
-            length = Number.parseInt(digits, 16) + ((last.result.value as FileRecord).contents?.length ?? 0);
-          }
+    await this.#transact('readwrite', relaxed, (steps) => {
+      this.#withGeneration(steps, generation, () => {
+        this.#withLength(steps, name, (length) => {
           const conflict = otherLength(this.path, name, length, offset);
           const key = `${this.#key(name)}.${offset.toString(16).padStart(16, '0')}`;
-          if (length !== offset) abort(conflict);
-          else this.#add(files, key, bytes, conflict, abort);
-        };
+          if (length !== offset) steps.abort(conflict);
+          else this.#add(steps, key, bytes, conflict);
+        });
       });
     });
+    this.#tail = { name, piece: offset, length: offset + bytes.length };
     this.#announcements.post();
   }
 
@@ -165,25 +163,39 @@ export class IndexedDbVolume implements Volume {
   ): Promise<number> {
     for (const name of obsolete) checkName(name);
     const next = generation + 1;
-    await this.#transact('readwrite', relaxed, (files, abort) => {
-      this.#withGeneration(files, generation, abort, () => {
+    await this.#transact('readwrite', relaxed, (steps) => {
+      this.#withGeneration(steps, generation, () => {
         const conflict = otherGeneration(this.path, next, generation);
-        this.#add(files, this.#key(manifestOf(next)), manifest, conflict, abort);
+        this.#add(steps, this.#key(manifestOf(next)), manifest, conflict);
         for (const name of obsolete) {
-          files.delete(this.#key(name));
-          files.delete(this.#pieces(name));
+          steps.files.delete(this.#key(name));
+          steps.files.delete(this.#pieces(name));
         }
       });
     });
+    for (const name of obsolete) this.#kept.delete(name);
     this.#announcements.post();
     return next;
   }
 
   async lock(options: LockOptions = {}): Promise<void> {
+    if (this.#token !== undefined) return;
     await this.#lock.take(options);
+    const token = `${Date.now()} ${Math.random().toString(36).slice(2)}`;
+    try {
+      await this.#transact('readwrite', true, ({ files }) => {
+        files.put(recordOf(new TextEncoder().encode(token)), this.#key(lockName));
+      });
+      this.#token = token;
+    } catch (error) {
+      this.#lock.release();
+      throw error;
+    }
   }
 
   async unlock(): Promise<void> {
+    this.#token = undefined;
+    this.#tail = undefined;
     this.#lock.release();
   }
 
@@ -194,6 +206,7 @@ export class IndexedDbVolume implements Volume {
   async close(): Promise<void> {
     this.#closed = true;
     this.#announcements.close();
+    this.#kept.clear();
     const connection = this.#connection;
     this.#connection = undefined;
     (await connection?.catch(() => undefined))?.close();
@@ -202,11 +215,10 @@ export class IndexedDbVolume implements Volume {
   // Differs after every commit and append.
   async #state(): Promise<string> {
     const found: unknown[] = [];
-    await this.#transact('readonly', false, (files) => {
+    await this.#transact('readonly', false, ({ files, when }) => {
       for (const kind of ['manifest', 'log']) {
         const range = IDBKeyRange.bound(this.#key(`${kind}-0`), this.#key(`${kind}-g`), false, true);
-        const newest = files.openKeyCursor(range, 'prev');
-        newest.onsuccess = () => found.push(newest.result?.key);
+        when(files.openKeyCursor(range, 'prev'), (newest) => found.push(newest?.key));
       }
     });
     return found.join();
@@ -227,85 +239,117 @@ export class IndexedDbVolume implements Volume {
     return IDBKeyRange.bound(`${this.#key(name)}.0`, `${this.#key(name)}.g`, false, true);
   }
 
-  #withGeneration(
-    files: IDBObjectStore,
-    expected: number,
-    abort: (error: NearfieldError) => void,
-    then: () => void,
-  ): void {
+  #keep(name: string, contents: Uint8Array): void {
+    this.#kept.set(name, contents);
+    const oldest = this.#kept.keys().next();
+    if (this.#kept.size > keptRecords && !oldest.done) this.#kept.delete(oldest.value);
+  }
+
+  #withGeneration({ files, abort, when }: Steps, expected: number, then: () => void): void {
     const range = IDBKeyRange.bound(this.#key('manifest-0'), this.#key('manifest-g'), false, true);
-    const newest = files.openKeyCursor(range, 'prev');
-    newest.onsuccess = () => {
-      const cursor = newest.result;
+    when(files.openKeyCursor(range, 'prev'), (cursor) => {
       const found = cursor === null ? 0 : generationOf(this.#nameOf(String(cursor.key)) ?? '');
       if (found === undefined) cursor?.continue();
       else if (found !== expected) abort(otherGeneration(this.path, found, expected));
       else then();
-    };
-  }
-
-  // Adds a file, or aborts with `taken` where the key is in use.
-  #add(
-    files: IDBObjectStore,
-    key: string,
-    bytes: Uint8Array,
-    taken: NearfieldError,
-    abort: (error: NearfieldError) => void,
-  ): void {
-    // The buffer of the contents is stored whole, so it must hold nothing else.
-    const contents = bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
-    const record: FileRecord = { timestamp: new Date(), mode: fileMode, contents };
-    try {
-      const request = files.add(record, key);
-      request.onerror = () => {
-        // The event is not prevented: the transaction aborts, as it must.
-        if (request.error?.name === 'ConstraintError') abort(taken);
-      };
-    } catch (cause) {
-      // Values that cannot be copied fail at once, not in an event.
-      abort(this.#failed('write', cause));
-    }
-  }
-
-  // Runs `work` in one transaction and resolves when it is complete. A connection that the browser closed (storage
-  // cleared, page frozen, another tab upgrading) is opened once more; whether the data is still there is then seen by
-  // comparing generations.
-  async #transact(
-    mode: IDBTransactionMode,
-    relaxed: boolean,
-    work: (files: IDBObjectStore, abort: (error: NearfieldError) => void) => void,
-  ): Promise<void> {
-    const durability = relaxed ? 'relaxed' : 'strict';
-    let transaction: IDBTransaction;
-    try {
-      transaction = (await this.#connect()).transaction(store, mode, { durability });
-    } catch (cause) {
-      if (cause instanceof NearfieldError) throw cause;
-      this.#connection = undefined;
-      try {
-        transaction = (await this.#connect()).transaction(store, mode, { durability });
-      } catch (again) {
-        throw this.#failed('open', again);
-      }
-    }
-    await new Promise<void>((resolve, reject) => {
-      let reason: NearfieldError | undefined;
-      transaction.oncomplete = () => resolve();
-      transaction.onabort = () => reject(reason ?? this.#failed('write', transaction.error));
-      const abort = (error: NearfieldError) => {
-        reason ??= error;
-        transaction.abort();
-      };
-      try {
-        work(transaction.objectStore(store), abort);
-      } catch (cause) {
-        abort(this.#failed('write', cause));
-      }
     });
   }
 
+  // The length of a log, with the end of its last piece.
+  #withLength({ files, when }: Steps, name: string, then: (length: number) => void): void {
+    when(files.openKeyCursor(this.#pieces(name), 'prev'), (last) => {
+      if (last === null) {
+        then(0);
+        return;
+      }
+      const piece = pieceOffset(last.key);
+      if (this.#tail?.name === name && this.#tail.piece === piece) {
+        then(this.#tail.length);
+        return;
+      }
+      when(files.get(last.key) as IDBRequest<FileRecord | undefined>, (record) => {
+        then(piece + (record?.contents?.length ?? 0));
+      });
+    });
+  }
+
+  // Adds a file, or aborts with `taken` where the key is in use.
+  #add({ files, abort }: Steps, key: string, bytes: Uint8Array, taken: NearfieldError): void {
+    const request = files.add(recordOf(bytes), key);
+    request.onerror = () => {
+      // The event is not prevented: the transaction aborts, as it must.
+      if (request.error?.name === 'ConstraintError') abort(taken);
+    };
+  }
+
+  // Runs `work` in one transaction and resolves when it is complete. A connection that the browser closed (storage
+  // cleared, page frozen, another tab upgrading) is opened once more, where nothing can have been written yet; whether
+  // the data is still there is then seen by comparing generations.
+  async #transact(mode: IDBTransactionMode, relaxed: boolean, work: (steps: Steps) => void): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const connection = await this.#connect();
+      let begun = false;
+      try {
+        const transaction = connection.transaction(store, mode, { durability: relaxed ? 'relaxed' : 'strict' });
+        begun = true;
+        await this.#perform(transaction, mode, work);
+        return;
+      } catch (cause) {
+        const again = attempt === 1 && !(cause instanceof NearfieldError) && (!begun || mode === 'readonly');
+        if (!again) throw this.#failed(mode === 'readonly' ? 'read' : 'write', cause);
+        this.#forget(connection);
+        connection.close();
+      }
+    }
+  }
+
+  async #perform(transaction: IDBTransaction, mode: IDBTransactionMode, work: (steps: Steps) => void): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      let reason: unknown;
+      transaction.oncomplete = () => resolve();
+      transaction.onabort = () => reject(reason ?? transaction.error);
+      const abort = (error: unknown) => {
+        reason ??= error;
+        try {
+          transaction.abort();
+        } catch {
+          // It is being aborted already.
+        }
+      };
+      const guarded = (action: () => void) => {
+        try {
+          action();
+        } catch (cause) {
+          // Closed connections and values that cannot be copied fail at once, not in an event.
+          abort(cause);
+        }
+      };
+      guarded(() => {
+        const files = transaction.objectStore(store);
+        const when: Steps['when'] = (request, then) => {
+          request.onsuccess = () => guarded(() => then(request.result));
+        };
+        if (mode === 'readwrite' && this.#token !== undefined) {
+          // Requests are served in order: this answer comes before any other's.
+          when(files.get(this.#key(lockName)) as IDBRequest<FileRecord | undefined>, (record) => {
+            if (this.#lock.lost || new TextDecoder().decode(record?.contents) !== this.#token) abort(this.#fenced());
+          });
+        }
+        work({ files, abort, when });
+      });
+    });
+  }
+
+  #fenced(): NearfieldError {
+    return new NearfieldError(
+      'Conflict',
+      `the lock of ${this.path} was taken by another tab while it was open; close it and open it again`,
+      { value: this.path },
+    );
+  }
+
   #connect(): Promise<IDBDatabase> {
-    if (this.#closed) throw new NearfieldError('Closed', `${this.path} is closed`);
+    if (this.#closed) throw this.#closedError();
     this.#connection ??= this.#open().catch((error: unknown) => {
       this.#connection = undefined;
       throw error;
@@ -344,7 +388,12 @@ export class IndexedDbVolume implements Volume {
         }
         const database = request.result;
         if (database.objectStoreNames.contains(store)) return;
-        database.createObjectStore(store).createIndex('timestamp', 'timestamp', { unique: false });
+        try {
+          database.createObjectStore(store).createIndex('timestamp', 'timestamp', { unique: false });
+        } catch (cause) {
+          reject(this.#failed('create', cause));
+          request.transaction?.abort();
+        }
       };
       request.onerror = () => {
         clearTimeout(timer);
@@ -359,20 +408,30 @@ export class IndexedDbVolume implements Volume {
         const database = request.result;
         if (late || this.#closed) {
           database.close();
+          reject(this.#closedError());
           return;
         }
         this.#opened = true;
-        const forget = () => {
-          this.#connection = undefined;
-        };
-        database.onclose = forget;
+        this.#current = database;
+        database.onclose = () => this.#forget(database);
         database.onversionchange = () => {
-          forget();
+          this.#forget(database);
           database.close();
         };
         resolve(database);
       };
     });
+  }
+
+  // A later call connects again.
+  #forget(connection: IDBDatabase): void {
+    if (this.#current !== connection) return;
+    this.#current = undefined;
+    this.#connection = undefined;
+  }
+
+  #closedError(): NearfieldError {
+    return new NearfieldError('Closed', `${this.path} is closed`);
   }
 
   #failed(action: string, cause: unknown): NearfieldError {
@@ -398,14 +457,13 @@ export class IndexedDbVolume implements Volume {
   }
 }
 
-function eachRecord(
-  request: IDBRequest<IDBCursorWithValue | null>,
-  visit: (key: string, record: FileRecord) => void,
-): void {
-  request.onsuccess = () => {
-    const cursor = request.result;
-    if (cursor === null) return;
-    visit(String(cursor.key), cursor.value as FileRecord);
-    cursor.continue();
-  };
+function recordOf(bytes: Uint8Array): FileRecord {
+  // The buffer of the contents is stored whole, so it must hold nothing else.
+  const contents = bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
+  return { timestamp: new Date(), mode: fileMode, contents };
+}
+
+// Where in its log a piece begins; NaN for keys of other things.
+function pieceOffset(key: IDBValidKey | undefined): number {
+  return Number.parseInt(pieceName.exec(String(key))?.[2] ?? '', 16);
 }

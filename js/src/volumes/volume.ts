@@ -8,12 +8,9 @@ import { NearfieldError } from '../errors.js';
 
 export interface FileEntry {
   name: string;
-  /** Left out for a sealed file where finding out would mean reading it. */
-  length?: number | undefined;
+  /** In bytes; left out where only reading the file would tell. */
+  length?: number;
 }
-
-/** Files whose length their manifest knows, and whoever reads them compares. */
-export const sealedName = /^(segment|index)-[0-9a-f]{16}$/;
 
 export interface LockOptions {
   /** Wait until the lock is free; default false. */
