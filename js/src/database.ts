@@ -16,15 +16,19 @@ import { Message } from './message.js';
 import { Session } from './session.js';
 import type { Volume } from './volumes/volume.js';
 
-export type StorageKind = 'auto' | 'memory' | 'node' | 'indexeddb';
+export type StorageKind = 'auto' | 'memory' | 'node' | 'indexeddb' | 'opfs';
 
 export interface OpenOptions {
   /**
    * Where the database is. node: a folder. indexeddb: a name, or an absolute path that names the IndexedDB database as
-   * Emscripten's IDBFS would its mount point; names live below `/nearfield/`. memory: only shown in messages.
+   * Emscripten's IDBFS would its mount point; names live below `/nearfield/`. opfs: the same, as folders of the origin
+   * private file system. memory: only shown in messages.
    */
   path?: string | undefined;
-  /** Default 'auto': node where there are files, indexeddb in a browser. */
+  /**
+   * Default 'auto': node where there are files, indexeddb in a browser. 'opfs' works in dedicated workers only, and is
+   * the faster one for databases of hundreds of megabytes.
+   */
   storage?: StorageKind | undefined;
   /** Takes no lock and refuses writes; default false. */
   readOnly?: boolean | undefined;
@@ -71,10 +75,7 @@ export async function openSession(given?: unknown): Promise<{ session: Session; 
 }
 
 async function openVolume(storage: unknown, path: unknown, readOnly: boolean): Promise<Volume> {
-  if (storage === 'opfs') {
-    throw new NearfieldError('Unsupported', "storage 'opfs' is not supported; use 'indexeddb'", { value: storage });
-  }
-  const asked = readChoice(storage ?? 'auto', 'storage', ['auto', 'memory', 'node', 'indexeddb']);
+  const asked = readChoice(storage ?? 'auto', 'storage', ['auto', 'memory', 'node', 'indexeddb', 'opfs']);
   const kind = asked === 'auto' ? kindOfHost() : asked;
   if (path === undefined && kind !== 'memory') {
     throw invalid("open: path is missing; without one, only storage: 'memory' can be opened");
@@ -93,6 +94,8 @@ async function openVolume(storage: unknown, path: unknown, readOnly: boolean): P
       return (await import('./volumes/node.js')).NodeVolume.open(place, readOnly);
     case 'indexeddb':
       return new (await import('./volumes/indexeddb.js')).IndexedDbVolume(mountPoint(place));
+    case 'opfs':
+      return new (await import('./volumes/opfs.js')).OpfsVolume(mountPoint(place));
   }
 }
 

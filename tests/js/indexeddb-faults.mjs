@@ -259,8 +259,8 @@ export async function faultRun(path, openDatabase, plan, afterFailure) {
         }
         demand((await contents(current.db)) === canonical(states[i]), `step ${i}: failed, and changed something`);
         await attempt(`step ${i}`, () => step.run(current.db));
+        demand((await contents(current.db)) === canonical(states[i + 1]), `step ${i}: another state than acknowledged`);
       }
-      demand((await contents(current.db)) === canonical(states[i + 1]), `step ${i}: another state than acknowledged`);
     }
     await current.abandon();
     await openAgain();

@@ -4,15 +4,24 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { describe, it, test } from 'node:test';
 import { open } from 'nearfield';
 import { IndexedDbVolume } from '../../dist/volumes/indexeddb.js';
 import { MemoryVolume } from '../../dist/volumes/memory.js';
 import { NodeVolume } from '../../dist/volumes/node.js';
 import { rejectsWith, temporaryFolder } from './support.mjs';
-import { volumeConformance } from './volume-conformance.mjs';
+import { conformanceCases } from './volume-conformance.mjs';
 
 const bytes = (...values) => Uint8Array.from(values);
+
+// `make(test)` answers a function that opens a volume; each call opens the same place again.
+function volumeConformance(name, make, options) {
+  describe(`volume: ${name}`, () => {
+    for (const [title, run] of conformanceCases(assert, options)) {
+      it(title, async (test) => run(await make(test)));
+    }
+  });
+}
 
 volumeConformance(
   'memory',

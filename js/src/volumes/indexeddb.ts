@@ -9,7 +9,8 @@
 //
 // The record LOCK names the last writer, by a token. Every transaction that writes reads it first: a writer whose Web
 // Lock was stolen, or that never had one because the page has none, is refused from the moment another one has begun.
-import { NearfieldError, reasonOf } from '../errors.js';
+import { NearfieldError } from '../errors.js';
+import { browserError } from './browser-error.js';
 import {
   checkName,
   generationOf,
@@ -435,25 +436,7 @@ export class IndexedDbVolume implements Volume {
   }
 
   #failed(action: string, cause: unknown): NearfieldError {
-    if (cause instanceof NearfieldError) return cause;
-    const name = cause instanceof Error || cause instanceof DOMException ? cause.name : '';
-    if (name === 'QuotaExceededError') {
-      return new NearfieldError('QuotaExceeded', `the browser's quota is full: ${this.path} was not changed`, {
-        value: this.path,
-        cause,
-      });
-    }
-    if (name === 'VersionError') {
-      return new NearfieldError('VersionError', `${this.path} was made by a newer version of its layout`, {
-        value: this.path,
-        cause,
-      });
-    }
-    return new NearfieldError('StorageFailed', `cannot ${action} ${this.path}: ${reasonOf(cause)}`, {
-      value: this.path,
-      details: { system: name },
-      cause,
-    });
+    return browserError(this.path, action, cause);
   }
 }
 

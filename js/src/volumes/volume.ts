@@ -20,7 +20,7 @@ export interface LockOptions {
 }
 
 export interface Volume {
-  readonly kind: 'memory' | 'node' | 'indexeddb';
+  readonly kind: 'memory' | 'node' | 'indexeddb' | 'opfs';
   /** The place, for messages and info(). */
   readonly path: string;
   /** Every file, logs that are kept in pieces as one. */
