@@ -4,7 +4,8 @@ import 'fake-indexeddb/auto';
 import assert from 'node:assert/strict';
 import { test as suite } from 'node:test';
 import { Database, openSession } from '../../dist/database.js';
-import { deleteDatabase, faultRun, plans } from './indexeddb-faults.mjs';
+import { faultRun } from './fault-script.mjs';
+import { deleteDatabase, plans, shim } from './indexeddb-faults.mjs';
 
 const long = process.env.NEARFIELD_TORTURE !== undefined;
 
@@ -23,7 +24,7 @@ for (const durability of long ? ['strict', 'relaxed'] : ['strict']) {
     };
     const run = async (plan, afterFailure) => {
       const path = `/nearfield/faults-${durability}-${runs++}`;
-      await faultRun(path, openDatabase, plan, afterFailure);
+      await faultRun(path, openDatabase, () => shim(plan), afterFailure);
       await deleteDatabase(path);
     };
     const kinds = [];

@@ -39,6 +39,9 @@ const temporary = '.tmp';
 const debounceMs = 20;
 const pollMs = 1000;
 
+// Locks of this process that are no longer used, but whose file could not be removed.
+const givenUp = new Set<string>();
+
 interface LockOwner {
   pid: number;
   /** When the process started, in a form that differs between two processes of the same id; '' where unknown. */
@@ -243,15 +246,19 @@ export class NodeVolume implements Volume {
 
   async unlock(): Promise<void> {
     if (this.#lockText === undefined) return;
-    // The log is ours only as long as the lock is.
-    await this.#closeLog();
-    const ours = (await this.#readLock()) === this.#lockText;
+    const text = this.#lockText;
     this.#lockText = undefined;
     this.#lost = false;
-    if (!ours) return;
-    await this.#files.unlink(this.#at(lockName)).catch((cause: unknown) => {
-      if (codeOf(cause) !== 'ENOENT') throw this.#failed('unlock', lockName, cause);
-    });
+    // Until it is removed. This process lives on, so its lock would never look like one of the dead.
+    givenUp.add(text);
+    // The log is ours only as long as the lock is.
+    await this.#closeLog();
+    if ((await this.#readLock()) === text) {
+      await this.#files.unlink(this.#at(lockName)).catch((cause: unknown) => {
+        if (codeOf(cause) !== 'ENOENT') throw this.#failed('unlock', lockName, cause);
+      });
+    }
+    givenUp.delete(text);
   }
 
   watch(changed: () => void): () => void {
@@ -426,7 +433,8 @@ export class NodeVolume implements Volume {
   async #closeLog(): Promise<void> {
     const log = this.#log;
     this.#log = undefined;
-    await log?.handle.close();
+    // Everything that was to be durable has been synced.
+    await log?.handle.close().catch(() => {});
   }
 
   async #syncFolder(path: string): Promise<void> {
@@ -479,7 +487,7 @@ export class NodeVolume implements Volume {
   async #takeFromTheDead(found: string): Promise<boolean> {
     const owner = parseOwner(found);
     // A text that is no lock of ours was cut by a crash of the machine: its writer is gone.
-    if (owner !== undefined) {
+    if (owner !== undefined && !givenUp.has(found)) {
       if (owner.host !== this.#hostname) return false;
       const started = await this.#startOf(owner.pid);
       if (started !== undefined && (started === '' || owner.started === '' || started === owner.started)) return false;
@@ -557,6 +565,7 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number)
   let done = 0;
   while (done < bytes.length) {
     const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
+    if (bytesWritten === 0) throw Object.assign(new Error('nothing was written'), { code: 'EIO' });
     done += bytesWritten;
   }
 }
