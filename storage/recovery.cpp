@@ -236,9 +236,9 @@ Task<Status> replay_log(EffectQueue& effects, const Listing& listing, Recovered&
   const std::string name = file_name(FileKind::kLog, identity.number);
   const uint64_t* listed = listing.length_of(name);
   uint64_t length = listed != nullptr ? *listed : 0;  // may be kUnknownLength
-  Bytes buffer;                        // what was read and not yet replayed...
-  uint64_t position = out.log_length;  // ...starts here in the file
-  uint64_t sound = position;           // the log is good up to here
+  Bytes buffer;                                       // what was read and not yet replayed...
+  uint64_t position = out.log_length;                 // ...starts here in the file
+  uint64_t sound = position;                          // the log is good up to here
   bool bad = length < position;
   while (!bad && position + buffer.size() < length) {
     const uint64_t wanted = std::min<uint64_t>(kSegmentBytes, length - position - buffer.size());

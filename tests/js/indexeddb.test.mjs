@@ -54,6 +54,20 @@ test('listing reads keys, reading one record or the pieces of one log, appending
   // The lock, the generation, the last piece, the new one.
   const append = () => volume.append(log, 3, 0, text('two'), false);
   assert.deepEqual(await requestsOf(append), ['get', 'openKeyCursor', 'openKeyCursor', 'add']);
+  // Of the log only what lies behind the offset, for those who follow it.
+  const { getAll } = IDBObjectStore.prototype;
+  const ranges = [];
+  IDBObjectStore.prototype.getAll = function (range) {
+    ranges.push(range.lower);
+    return getAll.call(this, range);
+  };
+  try {
+    assert.equal(new TextDecoder().decode(await volume.read(log, 4, 100)), 'wo');
+    assert.equal((await volume.read(log, 6, 100)).length, 0);
+  } finally {
+    IDBObjectStore.prototype.getAll = getAll;
+  }
+  assert.deepEqual(ranges, Array(2).fill(`${path}/${log}.0000000000000003`));
   await volume.unlock();
   await volume.close();
 });

@@ -104,8 +104,16 @@ export class IndexedDbVolume implements Volume {
       when(files.get(this.#key(name)) as IDBRequest<FileRecord | undefined>, (record) => {
         contents = record?.contents;
         if (contents !== undefined) return;
-        when(files.getAllKeys(this.#pieces(name)), (found) => (keys = found));
-        when(files.getAll(this.#pieces(name)) as IDBRequest<FileRecord[]>, (found) => (pieces = found));
+        when(files.getAllKeys(this.#pieces(name)), (found) => {
+          // From the piece that holds `offset`: whoever follows a log reads its end again and again.
+          const later = found.findIndex((key) => pieceOffset(key) > offset);
+          keys = found.slice(Math.max(0, (later < 0 ? found.length : later) - 1));
+          const range = this.#pieces(name);
+          const from = keys[0];
+          if (from === undefined) return;
+          const wanted = IDBKeyRange.bound(from, range.upper, false, true);
+          when(files.getAll(wanted) as IDBRequest<FileRecord[]>, (records) => (pieces = records));
+        });
       });
     });
     if (contents !== undefined) {
@@ -115,7 +123,8 @@ export class IndexedDbVolume implements Volume {
     if (pieces.length === 0) throw noSuchFile(this.path, name);
     // Up to the first gap.
     const parts: Uint8Array[] = [];
-    let size = 0;
+    const begin = pieceOffset(keys[0]);
+    let size = begin;
     for (const [i, piece] of pieces.entries()) {
       if (piece.contents === undefined || pieceOffset(keys[i]) !== size) break;
       parts.push(piece.contents);
@@ -123,7 +132,7 @@ export class IndexedDbVolume implements Volume {
     }
     const end = Math.min(offset + length, size);
     const out = new Uint8Array(Math.max(0, end - offset));
-    let at = 0;
+    let at = begin;
     for (const part of parts) {
       const from = Math.max(offset, at);
       const to = Math.min(end, at + part.length);
