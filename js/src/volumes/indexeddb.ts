@@ -117,7 +117,9 @@ export class IndexedDbVolume implements Volume {
       });
     });
     if (contents !== undefined) {
-      if (offset > 0 || length < contents.length) this.#keep(name, contents);
+      // The browser made this copy for us.
+      if (offset === 0 && length >= contents.length) return contents;
+      this.#keep(name, contents);
       return contents.slice(offset, offset + length);
     }
     if (pieces.length === 0) throw noSuchFile(this.path, name);
