@@ -6,7 +6,9 @@
 #include <type_traits>
 #include <utility>
 
+#include "storage/backup.h"
 #include "wasm/marshal.h"
+#include "wasm/report.h"
 
 namespace nearfield {
 
@@ -390,6 +392,44 @@ Engine::Answer Engine::promote(Message&) {
 Task<Engine::Answer> Engine::run_promote() {
   CO_RETURN_IF_ERROR(co_await database_->promote());
   co_return std::string("{}");
+}
+
+Engine::Answer Engine::backup(Message& message) {
+  RETURN_IF_ERROR(require_database());
+  ASSIGN_OR_RETURN(const uint64_t stream, whole_option(message.options, "stream"));
+  return start(run_backup(stream));
+}
+
+Task<Engine::Answer> Engine::run_backup(uint64_t stream) {
+  CO_ASSIGN_OR_RETURN(const BackupReport report, co_await database_->backup(stream));
+  co_return backup_json(report);
+}
+
+Engine::Answer Engine::restore(Message& message) {
+  RETURN_IF_ERROR(require_database());
+  ASSIGN_OR_RETURN(const uint64_t stream, whole_option(message.options, "stream"));
+  // Said before a long stream is read; the database says it again.
+  if (database_->read_only()) return Error{Code::kReadOnly, "the database was opened for reading only", ""};
+  return start(run_restore(stream));
+}
+
+Task<Engine::Answer> Engine::run_restore(uint64_t stream) {
+  // Others write meanwhile; the turn is taken only once all of it is proved.
+  CO_ASSIGN_OR_RETURN(RestoredBackup backup, co_await receive_backup(effects_, stream));
+  BackupReport report = backup.report;
+  CO_RETURN_IF_ERROR(co_await database_->restore(std::move(backup)));
+  report.generation = database_->generation();
+  co_return backup_json(report);
+}
+
+Engine::Answer Engine::doctor(Message& message) {
+  if (database_ != nullptr) return Error{Code::kUnsupported, "an engine with an open database examines no other", ""};
+  return start(run_doctor(flag_option(message.options, "repair", false)));
+}
+
+Task<Engine::Answer> Engine::run_doctor(bool repair) {
+  CO_ASSIGN_OR_RETURN(const DoctorReport report, co_await nearfield::run_doctor(effects_, repair));
+  co_return doctor_json(report);
 }
 
 Engine::Answer Engine::info(Message&) {

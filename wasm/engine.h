@@ -66,6 +66,12 @@ class Engine {
   Answer refresh(Message&);   // readers: -> { changed, generation }
   Answer promote(Message&);   // a reader becomes the writer
 
+  // Streams: SendEffects and ReceiveEffects carry the number that was given here.
+  Answer backup(Message&);   // { stream } -> { generation, bytes, collections, points }
+  Answer restore(Message&);  // { stream } -> the same; all collections are replaced
+  // Instead of open.
+  Answer doctor(Message&);  // { repair } -> the report of storage/doctor.h
+
   // Answered at once.
   Answer cancel_optimize(Message&);  // { collection }: a running optimize ends with Aborted
   Answer info(Message&);             // the database
@@ -110,6 +116,9 @@ class Engine {
   Task<Answer> run_refresh();
   Task<Answer> run_promote();
   Task<Answer> run_maintenance();
+  Task<Answer> run_backup(uint64_t stream);
+  Task<Answer> run_restore(uint64_t stream);
+  Task<Answer> run_doctor(bool repair);
   Task<Answer> run_open_specs();
   Task<Answer> run_index_files(std::vector<std::string> paths, std::vector<Bytes> contents, Durability durability);
   Task<Answer> run_remove_missing(std::vector<std::string> present, Durability durability);

@@ -9,6 +9,7 @@ import {
   type Durability,
   type Recovery,
 } from './collection.js';
+import type { BackupOptions, BackupReport, BackupSink, BackupSource } from './backup.js';
 import { NearfieldError, invalid } from './errors.js';
 import { isNode } from './host.js';
 import type { WasmSource } from './load.js';
@@ -74,7 +75,8 @@ export async function openSession(given?: unknown): Promise<{ session: Session; 
   return { session, readOnly };
 }
 
-async function openVolume(storage: unknown, path: unknown, readOnly: boolean): Promise<Volume> {
+/** For doctor(), which works where opening fails. */
+export async function openVolume(storage: unknown, path: unknown, readOnly: boolean): Promise<Volume> {
   const asked = readChoice(storage ?? 'auto', 'storage', ['auto', 'memory', 'node', 'indexeddb', 'opfs']);
   const kind = asked === 'auto' ? kindOfHost() : asked;
   if (path === undefined && kind !== 'memory') {
@@ -171,6 +173,37 @@ export class Database {
   /** Writes a checkpoint, so that the next open() need not replay the log. Writes are durable without it. */
   async flush(): Promise<void> {
     await this.#session.run('_checkpoint');
+  }
+
+  /**
+   * Writes the whole database, as it is when this is called, into one file that proves itself. Writes go on meanwhile.
+   * The sink gets pieces of at most 1 MiB and is waited for; a path (Node) is written under a temporary name, synced and
+   * then renamed, so that it never holds half a backup.
+   *
+   * ```js
+   * await db.backup('./notes.backup');
+   * ```
+   *
+   * Throws StorageCorrupt (a file is damaged; see doctor()), StorageFailed and QuotaExceeded (also for the sink), Conflict
+   * (read only: the writer removed what was being read; call again), InvalidArgument, Unsupported, Aborted, Closed.
+   */
+  async backup(sink: BackupSink, options?: BackupOptions): Promise<BackupReport> {
+    return (await import('./backup.js')).backup(this.#session, sink, options);
+  }
+
+  /**
+   * Replaces all collections by those of a backup. All of it is read and checked first: whatever fails, also a crash,
+   * leaves the database as it was. What is written while the backup is being read is replaced too.
+   *
+   * ```js
+   * await db.restore('./notes.backup');
+   * ```
+   *
+   * Throws FormatError (not a backup, damaged or cut), VersionError, NotFound (no such file), StorageFailed,
+   * QuotaExceeded, ReadOnly, OutOfMemory, InvalidArgument, Unsupported, Aborted, Closed.
+   */
+  async restore(source: BackupSource, options?: BackupOptions): Promise<BackupReport> {
+    return (await import('./backup.js')).restore(this.#session, source, options);
   }
 
   async info(): Promise<DatabaseInfo> {

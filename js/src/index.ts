@@ -2,6 +2,16 @@
 //
 // Importing this starts no work and touches no global.
 export { open, type Database, type DatabaseInfo, type OpenOptions, type StorageKind } from './database.js';
+export type { BackupOptions, BackupProgress, BackupReport, BackupSink, BackupSource } from './backup.js';
+export {
+  doctor,
+  type DoctorOptions,
+  type DoctorReport,
+  type FileFinding,
+  type FileState,
+  type GenerationFinding,
+  type Repair,
+} from './doctor.js';
 export { loadEmbedder, type Embedder, type EmbedderOptions } from './embedder.js';
 export { load, type LoadOptions, type WasmSource } from './load.js';
 export { NearfieldError, type Code } from './errors.js';

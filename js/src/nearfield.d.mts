@@ -16,6 +16,9 @@ export interface EngineHandle {
   _clear(length: number): void;
   _optimize(length: number): void;
   _cancelOptimize(length: number): void;
+  _backup(length: number): void;
+  _restore(length: number): void;
+  _doctor(length: number): void;
   _refresh(length: number): void;
   _promote(length: number): void;
   _info(length: number): void;

@@ -19,7 +19,19 @@ type Effect = { id: number } & (
   | { kind: 'lock' }
   | { kind: 'unlock' }
   | { kind: 'sleep'; milliseconds: number }
+  | { kind: 'send'; stream: number; total: number; bytes: Place }
+  | { kind: 'receive'; stream: number; length: number }
 );
+
+/** Where the bytes of an operation go to, or come from. */
+export interface ByteStream {
+  /** Takes over `bytes`; `total` says about how many there will be in all, 0: unknown. */
+  send?(bytes: Uint8Array, total: number): Promise<void>;
+  /** The next 1 to `length` bytes; none at the end. */
+  receive?(length: number): Promise<Uint8Array>;
+  /** Makes what is under way, and all that follows, reject with `error`. */
+  end(error: NearfieldError): void;
+}
 
 type Finished = { operation: number; code: number; result?: unknown; message?: string; value?: unknown };
 
@@ -39,6 +51,8 @@ export class Pump {
   readonly #engine: Engine;
   readonly #volume: Volume;
   readonly #waiting = new Map<number, Waiter>();
+  readonly #streams = new Map<number, { stream: ByteStream; done: Promise<unknown> }>();
+  #lastStream = 0;
 
   constructor(engine: Engine, volume: Volume) {
     this.#engine = engine;
@@ -52,6 +66,28 @@ export class Pump {
       this.#waiting.set(operation, { resolve: resolve as (result: unknown) => void, reject });
       this.#advance();
     });
+  }
+
+  /** The same for an operation that sends to `stream` or receives from it. */
+  async runStreamed<Result>(verb: Verb, stream: ByteStream): Promise<Result> {
+    const number = ++this.#lastStream;
+    const message = new Message(JSON.stringify({ stream: number })).finish();
+    const started = { stream, done: Promise.resolve() as Promise<unknown> };
+    this.#streams.set(number, started);
+    try {
+      const done = this.run<Result>(verb, message);
+      started.done = done.catch(() => {});
+      return await done;
+    } finally {
+      this.#streams.delete(number);
+    }
+  }
+
+  /** Ends every operation that streams, and waits until it has ended. */
+  async endStreams(error: NearfieldError): Promise<void> {
+    const open = [...this.#streams.values()];
+    for (const { stream } of open) stream.end(error);
+    await Promise.all(open.map(({ done }) => done));
   }
 
   #advance(): void {
@@ -128,6 +164,11 @@ export class Pump {
       case 'sleep':
         await new Promise((resolve) => setTimeout(resolve, effect.milliseconds));
         return { options: {} };
+      case 'send':
+        await this.#streams.get(effect.stream)!.stream.send!(bytes, effect.total);
+        return { options: {} };
+      case 'receive':
+        return { options: {}, bytes: await this.#streams.get(effect.stream)!.stream.receive!(effect.length) };
     }
   }
 }

@@ -5,7 +5,7 @@ import { Engine, type Verb } from './engine.js';
 import { NearfieldError } from './errors.js';
 import type { WasmSource } from './load.js';
 import { Message } from './message.js';
-import { Pump } from './pump.js';
+import { Pump, type ByteStream } from './pump.js';
 import type { Volume } from './volumes/volume.js';
 
 export interface EngineInfo {
@@ -62,6 +62,12 @@ export class Session {
     return this.#pump.run<Result>(verb, message.finish());
   }
 
+  /** For operations that stream; closing the session ends them with Closed. */
+  async runStreamed<Result>(verb: Verb, stream: ByteStream): Promise<Result> {
+    this.requireOpen();
+    return this.#pump.runStreamed<Result>(verb, stream);
+  }
+
   info(): EngineInfo {
     return this.engine().call<EngineInfo>('_info', nothing.finish());
   }
@@ -75,7 +81,11 @@ export class Session {
   // Whatever fails, the lock is given back and the memory is freed: what was acknowledged is in the log.
   async #close(): Promise<void> {
     try {
-      if (this.#engine.broken === undefined) await this.#pump.run('_close');
+      if (this.#engine.broken === undefined) {
+        const closed = new NearfieldError('Closed', `the database ${this.volume.path} was closed meanwhile`);
+        await this.#pump.endStreams(closed);
+        await this.#pump.run('_close');
+      }
     } finally {
       this.#engine.dispose();
       try {

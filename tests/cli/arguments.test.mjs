@@ -10,7 +10,16 @@ test('flags stand anywhere and have defaults', () => {
   assert.deepEqual(parseArguments(['search', 'how are', 'uploads retried']), {
     command: 'search',
     operands: ['how are', 'uploads retried'],
-    flags: { db: '.nearfield', json: false, color: 'auto', k: 10, offset: 0, full: false, explain: false },
+    flags: {
+      db: '.nearfield',
+      json: false,
+      color: 'auto',
+      k: 10,
+      offset: 0,
+      full: false,
+      explain: false,
+      repair: false,
+    },
   });
   const { flags, operands } = parseArguments([
     '--db=x',
@@ -35,6 +44,7 @@ test('flags stand anywhere and have defaults', () => {
     offset: 0,
     full: false,
     explain: false,
+    repair: false,
     mode: 'text',
     filter: { type: 'task' },
   });
@@ -47,7 +57,11 @@ const refused = [
   [[], 'ConfigError', /no command/],
   [['serch', 'x'], 'ConfigError', /unknown command serch; did you mean search\?/],
   [['Stat'], 'ConfigError', /did you mean stats\?/],
-  [['export'], 'ConfigError', /unknown command export; commands are index, search, get, stats/],
+  [
+    ['export'],
+    'ConfigError',
+    /unknown command export; commands are index, search, get, stats, backup, restore, doctor/,
+  ],
   [[''], 'ConfigError', /unknown command ""/],
   [['search', 'x', '--jsno'], 'ConfigError', /unknown flag --jsno; did you mean --json\?/],
   [['search', 'x', '--zebra'], 'ConfigError', /^unknown flag --zebra$/],
@@ -132,7 +146,7 @@ test('--help and --version', async (t) => {
   const general = await nearfield(['--help'], { cwd });
   assert.equal(general.code, 0);
   assert.match(general.stdout, /Exit codes: 0 found or done/);
-  for (const command of ['index', 'search', 'get', 'stats']) {
+  for (const command of ['index', 'search', 'get', 'stats', 'backup', 'restore', 'doctor']) {
     const { code, stdout, stderr } = await nearfield([command, '--help'], { cwd });
     assert.equal(code, 0);
     assert.equal(stderr, '');

@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { NearfieldError } from '../errors.js';
 import type { SearchMode } from '../specs.js';
 
-export const commands = ['index', 'search', 'get', 'stats'] as const;
+export const commands = ['index', 'search', 'get', 'stats', 'backup', 'restore', 'doctor'] as const;
 export type Command = (typeof commands)[number];
 
 export interface Flags {
@@ -22,6 +22,7 @@ export interface Flags {
   alpha?: number;
   full: boolean;
   explain: boolean;
+  repair: boolean;
 }
 
 export type Invocation =
@@ -43,6 +44,7 @@ const flagTable: Record<string, { value?: string; short?: string; commands?: rea
   alpha: { value: 'a number', commands: ['search'] },
   full: { commands: ['search'] },
   explain: { commands: ['search'] },
+  repair: { commands: ['doctor'] },
 };
 
 const modes = ['auto', 'hybrid', 'dense', 'text'] as const;
@@ -137,6 +139,7 @@ function readFlags(given: Map<string, string>): Flags {
     offset: wholeNumber('offset', given.get('offset') ?? '0', 0, largestK),
     full: given.has('full'),
     explain: given.has('explain'),
+    repair: given.has('repair'),
   };
   const filter = given.get('filter');
   if (filter !== undefined) flags.filter = jsonObject('filter', filter);

@@ -17,12 +17,15 @@ Usage
                                  tasks that answer it
   nearfield get <id>...          print whole blocks
   nearfield stats                what the database holds
+  nearfield backup <file>        the whole database in one checked file
+  nearfield restore <file>       and back, if all of it checks out
+  nearfield doctor               check every byte, say what is damaged
 
 Flags${common}  -V, --version     the version
 
 nearfield <command> --help tells the rest.
-Exit codes: 0 found or done, 1 nothing found, 2 bad usage or input,
-3 the store failed.
+Exit codes: 0 found or done, 1 nothing found (doctor: damage found), 2 bad usage
+or input, 3 the store failed.
 `;
 
 const topics: Record<Command, string> = {
@@ -76,6 +79,40 @@ Prints how many documents and blocks the database holds, of which types,
 states and features, and how large it is.
 
 Flags${common}`,
+  backup: `nearfield backup <file>
+
+Writes the whole database, as it is now, into one file, also while another
+process writes to it. The file appears under its name only once it is whole and
+on the disk; what stood there before is replaced. - writes to the standard
+output.
+
+Flags${common}
+Example
+  nearfield backup notes.backup
+`,
+  restore: `nearfield restore <file>
+
+Replaces everything in the database by what a backup holds. All of it is read
+and checked first; a file that is damaged, cut or of a newer version changes
+nothing. - reads from the standard input.
+
+Flags${common}
+Example
+  nearfield restore notes.backup --db .nearfield
+`,
+  doctor: `nearfield doctor
+
+Reads every byte of the database and says of each file whether it is sound,
+damaged, missing, left over from a crash (orphan, unfinished: harmless) or not
+ours (foreign), and what opening would find. Works on databases that cannot be
+opened. Exits with 1 if something is damaged.
+
+Flags
+  --repair          publish what can be rescued as a new generation; no file is
+                    changed or removed${common}
+Example
+  nearfield doctor --repair
+`,
 };
 
 export function helpText(topic?: Command): string {

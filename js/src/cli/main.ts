@@ -31,6 +31,12 @@ async function main(words: readonly string[]): Promise<number> {
         return await (await import('./get.js')).runGet(operands, flags, output);
       case 'stats':
         return await (await import('./stats.js')).runStats(operands, flags, output);
+      case 'backup':
+        return await (await import('./backup.js')).runBackup(operands, flags, output);
+      case 'restore':
+        return await (await import('./restore.js')).runRestore(operands, flags, output);
+      case 'doctor':
+        return await (await import('./doctor.js')).runDoctor(operands, flags, output);
     }
   } catch (error) {
     return tellError(error, wantsJson(words));
