@@ -556,6 +556,8 @@ Task<Result<size_t>> Database::write(std::vector<CollectionBatch> batches, Durab
     const std::vector<PendingWrite*> group = state.take_group(self);
     if (!group.empty()) CO_RETURN_IF_ERROR(co_await state.carry_out(group));
   }
+  // Whoever took it along ran out of memory on the way.
+  if (!self.answer) co_return Error{Code::kOutOfMemory, "a write was given up together with the one before it", ""};
   co_return std::move(*self.answer);
 }
 

@@ -94,10 +94,6 @@ void write_leg(JsonText& out, const char* name, const LegScore& leg) {
   out.key(name).open('{').key("score").number(leg.score).key("rank").integer(leg.rank).close('}');
 }
 
-Error out_of_memory() {
-  return {Code::kOutOfMemory, "the WebAssembly memory cannot grow far enough for this call; nothing was changed", ""};
-}
-
 }  // namespace
 
 uint32_t Engine::input(uint32_t bytes) {
@@ -113,18 +109,34 @@ uint32_t Engine::input(uint32_t bytes) {
 
 uint32_t Engine::outcome() const { return address(&outcome_); }
 
-void Engine::call(Verb verb, uint32_t length) {
-  const auto run = [&]() -> Answer {
-    try {
-      ASSIGN_OR_RETURN(Message message, read_message({input_.get(), std::min<size_t>(length, input_bytes_)}));
-      return (this->*verb)(message);
-    } catch (const std::bad_alloc&) {
-      return out_of_memory();
-    } catch (const std::length_error&) {
-      return out_of_memory();
-    }
+// A verb that answers at once, or one that had not begun its operation yet, has changed nothing. What drives operations
+// may have lost an effect or its answer.
+Engine::Answer Engine::run(Verb verb, uint32_t length) {
+  const size_t operations = operations_.size();
+  const auto halfway = [&] {
+    return verb == &Engine::take_effects || verb == &Engine::answer || operations_.size() != operations;
   };
-  Answer answer = run();
+  try {
+    ASSIGN_OR_RETURN(Message message, read_message({input_.get(), std::min<size_t>(length, input_bytes_)}));
+    return (this->*verb)(message);
+  } catch (const std::bad_alloc&) {
+    return out_of_memory(halfway());
+  } catch (const std::length_error&) {
+    return out_of_memory(halfway());
+  }
+}
+
+Error Engine::out_of_memory(bool halfway) {
+  if (!halfway) {
+    return {Code::kOutOfMemory, "the WebAssembly memory cannot grow far enough for this call; nothing was changed", ""};
+  }
+  outcome_.poisoned = 1;
+  return {Code::kOutOfMemory,
+          "the WebAssembly memory cannot grow far enough; whether this call was carried out shows after recover()", ""};
+}
+
+void Engine::call(Verb verb, uint32_t length) {
+  Answer answer = run(verb, length);
   if (input_bytes_ > kKeptInputBytes) {
     input_.reset();
     input_bytes_ = 0;
@@ -147,11 +159,8 @@ Engine::Answer Engine::take_effects(Message&) {
     maintaining_ = true;
     launch(run_maintenance());
   }
-  taken_ = effects_.take_pending();
   JsonText out;
-  out.open('{').key("effects").open('[');
-  for (const PendingEffect& effect : taken_) write_effect(out, effect);
-  out.close(']').key("finished").open('[');
+  out.open('{').key("finished").open('[');
   for (Operation& operation : operations_) {
     if (!operation.task.done()) continue;
     const Answer answer = finish(operation);
@@ -164,6 +173,11 @@ Engine::Answer Engine::take_effects(Message&) {
     out.close('}');
   }
   std::erase_if(operations_, [](const Operation& operation) { return operation.task.done(); });
+  taken_ = effects_.take_pending();
+  // What one operation left halfway, the next would save.
+  if (outcome_.poisoned != 0) taken_.clear();
+  out.close(']').key("effects").open('[');
+  for (const PendingEffect& effect : taken_) write_effect(out, effect);
   return out.close(']').close('}').take();
 }
 
@@ -171,9 +185,9 @@ Engine::Answer Engine::finish(Operation& operation) {
   try {
     return operation.task.take();
   } catch (const std::bad_alloc&) {
-    return out_of_memory();
+    return out_of_memory(true);
   } catch (const std::length_error&) {
-    return out_of_memory();
+    return out_of_memory(true);
   }
 }
 

@@ -5,7 +5,8 @@
 // { "operation": n } and JavaScript's pump then takes effects, performs them and answers each, until take_effects
 // reports the operation finished. Upkeep (compaction) is an operation that nobody started and nobody waits for.
 //
-// No exception leaves a verb: out of memory becomes an Outcome. An instance that traps is of no further use.
+// No exception leaves a verb: out of memory becomes an Outcome. Where it ends an operation halfway, the Outcome says
+// `poisoned`: no more effects are handed out, and the instance is of no further use, as after a trap.
 #pragma once
 
 #include <memory>
@@ -25,11 +26,12 @@ namespace nearfield {
 class JsonText;
 struct Message;
 
-// Read by JavaScript as three u32.
+// Read by JavaScript as four u32.
 struct Outcome {
   uint32_t code = 0;    // a Code; 0: none
   uint32_t offset = 0;  // of JSON text: the answer, or { "message", "value" } of the error
   uint32_t length = 0;
+  uint32_t poisoned = 0;  // 1: from now on
 };
 
 class Engine {
@@ -97,6 +99,8 @@ class Engine {
 
   uint32_t launch(Task<Answer> task);  // answers the operation's number
   Answer start(Task<Answer> task);
+  Answer run(Verb verb, uint32_t length);
+  Error out_of_memory(bool halfway);
   Status require_database() const;
   Result<const Collection*> collection(const Json& options) const;
   Result<std::optional<Filter>> filter(const Json& options) const;

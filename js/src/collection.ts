@@ -162,13 +162,14 @@ const progressMs = 50;
 export class Collection<Payload extends object = Record<string, unknown>> {
   readonly name: string;
   readonly #session: Session;
-  readonly #dimension: number;
+  // Of the schema, as it was at that epoch of the session.
+  #known: { epoch: number; dimension: number };
 
   /** Private to the package; use db.collection(). */
   constructor(session: Session, name: string, dimension: number) {
     this.#session = session;
     this.name = name;
-    this.#dimension = dimension;
+    this.#known = { epoch: session.epoch, dimension };
   }
 
   /**
@@ -187,8 +188,9 @@ export class Collection<Payload extends object = Record<string, unknown>> {
     const message = this.#message({ relaxed });
     const ids = new Set<string>();
     message.word(points.length);
+    const dimension = this.#dimension();
     for (let i = 0; i < points.length; i++) {
-      const id = this.#writePoint(message, points[i], `points[${i}]`);
+      const id = this.#writePoint(message, points[i], `points[${i}]`, dimension);
       if (ids.has(id)) throw invalid(`points[${i}]: the id ${shown(id)} stands twice in one batch`, id);
       ids.add(id);
     }
@@ -207,14 +209,15 @@ export class Collection<Payload extends object = Record<string, unknown>> {
    * Throws InvalidArgument, DimensionMismatch, FilterError, ConfigError, Unsupported, Aborted, Closed.
    */
   async search(options: SearchOptions): Promise<Hits<Payload>> {
-    const query = readQuery(options, this.#dimension);
+    const query = readQuery(options, this.#dimension());
     return runQueries<Payload>(this.#session.engine(), this.name, [query])[0] as Hits<Payload>;
   }
 
   /** Several searches in one call across the line; answers in their order. */
   async searchBatch(queries: readonly SearchOptions[]): Promise<Hits<Payload>[]> {
     if (!Array.isArray(queries)) throw invalid(`queries must be an array, got ${shown(queries)}`);
-    const read = queries.map((query) => readQuery(query, this.#dimension));
+    const dimension = this.#dimension();
+    const read = queries.map((query) => readQuery(query, dimension));
     return runQueries<Payload>(this.#session.engine(), this.name, read);
   }
 
@@ -348,6 +351,16 @@ export class Collection<Payload extends object = Record<string, unknown>> {
     };
   }
 
+  // Another writer may have dropped the collection and made one of the same name.
+  #dimension(): number {
+    const { epoch } = this.#session;
+    if (epoch !== this.#known.epoch) {
+      const { schema } = this.#session.engine().call<Description>('_describe', this.#message({}).finish());
+      this.#known = { epoch, dimension: schema.dimension ?? 0 };
+    }
+    return this.#known.dimension;
+  }
+
   #message(options: Record<string, unknown>, filter?: unknown): Message {
     return new Message(withFilter({ collection: this.name, ...options }, filter));
   }
@@ -358,7 +371,7 @@ export class Collection<Payload extends object = Record<string, unknown>> {
     return (durability === undefined ? this.#session.durability : readDurability(durability)) === 'relaxed';
   }
 
-  #writePoint(message: Message, given: unknown, what: string): string {
+  #writePoint(message: Message, given: unknown, what: string, dimension: number): string {
     if (!isObject(given)) throw invalid(`${what} must be an object, got ${shown(given)}`, given);
     const point = readOptions(given, what, ['id', 'vector', 'text', 'payload'], {
       sparse: 'this version has no sparse vectors; use text for words',
@@ -370,7 +383,7 @@ export class Collection<Payload extends object = Record<string, unknown>> {
       throw invalid(`${what}.payload must be an object, got ${shown(point.payload)}`, point.payload);
     }
     message.string(point.payload === undefined ? '' : encodeJson(point.payload, `${what}.payload`));
-    const vector = point.vector === undefined ? undefined : readVector(point.vector, `${what}.vector`, this.#dimension);
+    const vector = point.vector === undefined ? undefined : readVector(point.vector, `${what}.vector`, dimension);
     message.word(vector?.length ?? 0).align();
     if (vector !== undefined) message.floats(vector);
     return id;

@@ -167,7 +167,9 @@ export class Database {
   /** Deletes a collection with its points. Answers whether it existed. */
   async dropCollection(name: string): Promise<boolean> {
     const options = JSON.stringify({ collection: readText(name, 'name') });
-    return (await this.#session.run<{ existed: boolean }>('_dropCollection', new Message(options))).existed;
+    const { existed } = await this.#session.run<{ existed: boolean }>('_dropCollection', new Message(options));
+    if (existed) this.#session.collectionsChanged();
+    return existed;
   }
 
   /** Writes a checkpoint, so that the next open() need not replay the log. Writes are durable without it. */
@@ -216,6 +218,20 @@ export class Database {
       memory: { wasmBytes: this.#session.engine().memory.byteLength },
       engine: 'wasm-simd128',
     };
+  }
+
+  /**
+   * After InstancePoisoned (the engine trapped, or ran out of memory in the middle of a write): starts a fresh engine
+   * and reopens what is durable. The lock is kept meanwhile; collections taken from this database work again. Does
+   * nothing where nothing is broken.
+   *
+   * Every acknowledged write is there again. A write that failed with InstancePoisoned or OutOfMemory may be there or
+   * not; writing it again makes sure.
+   *
+   * Throws what open() throws; the database then stays as it is, and recover() can be tried again.
+   */
+  async recover(): Promise<void> {
+    await this.#session.recover();
   }
 
   /** Writes a checkpoint, gives the lock back and frees the memory. Later calls throw Closed, a second close waits. */

@@ -1,6 +1,6 @@
 // One WebAssembly instance with one database in it: calls, answers and the moment it breaks.
 import { NearfieldError, errorFromEngine, reasonOf } from './errors.js';
-import { instantiate, type WasmSource } from './load.js';
+import { compiled, instantiate, type WasmSource } from './load.js';
 import { Memory } from './memory.js';
 import type { EngineHandle } from './nearfield.mjs';
 
@@ -8,12 +8,15 @@ export type Verb = Exclude<keyof EngineHandle, '_input' | '_outcome' | 'delete'>
 
 export class Engine {
   readonly memory: Memory;
-  readonly #handle: EngineHandle;
+  /** Called once, soon after the instance broke, also when it is disposed of. */
+  onBroken: ((why: NearfieldError) => void) | undefined;
+  // Undefined once no call may reach it any more.
+  #handle: EngineHandle | undefined;
   readonly #outcome: number;
   #broken: NearfieldError | undefined;
 
   static async create(wasm?: WasmSource): Promise<Engine> {
-    const module = await instantiate(wasm);
+    const module = await instantiate(await compiled(wasm));
     return new Engine(new module.Engine(), new Memory(module.wasmMemory));
   }
 
@@ -23,7 +26,7 @@ export class Engine {
     this.#outcome = handle._outcome();
   }
 
-  /** Set once the instance has trapped; it does nothing any more. */
+  /** Set once the instance has trapped, or has run out of memory halfway; it does nothing any more. */
   get broken(): NearfieldError | undefined {
     return this.#broken;
   }
@@ -33,9 +36,10 @@ export class Engine {
    * of the binary part where that is large: it is copied into the engine from where it is.
    */
   call<Answer>(verb: Verb, message: Uint8Array, tail?: Uint8Array): Answer {
-    if (this.#broken !== undefined) throw this.#broken;
+    if (this.#handle === undefined) throw this.#broken;
     let code: number;
     let text: string;
+    let poisoned: boolean;
     try {
       const length = message.length + (tail?.length ?? 0);
       const input = this.#handle._input(length);
@@ -47,26 +51,55 @@ export class Engine {
       this.#handle[verb](length);
       code = this.memory.word(this.#outcome);
       text = this.memory.text(this.memory.word(this.#outcome + 4), this.memory.word(this.#outcome + 8));
+      poisoned = this.memory.word(this.#outcome + 12) !== 0;
     } catch (cause) {
       if (cause instanceof NearfieldError) throw cause;
       // A trap leaves the stack pointer and half-made changes behind: nothing in this instance can be trusted again.
-      this.#broken = new NearfieldError(
-        'InstancePoisoned',
-        `the engine stopped in ${verb.slice(1)}: ${reasonOf(cause)}; what was committed is safe, open the database again`,
-        { cause },
-      );
-      throw this.#broken;
+      throw this.poison(`the engine stopped in ${verb.slice(1)}: ${reasonOf(cause)}`, cause);
     }
+    if (poisoned) this.poison('the engine ran out of memory in the middle of an operation');
     const answer = parse(text);
     if (code === 0) return answer as Answer;
     const { message: reason, value } = answer as { message: string; value?: unknown };
     throw errorFromEngine(code, reason, value);
   }
 
+  /** Ends the instance: from now on every call throws the answered error. */
+  poison(why: string, cause?: unknown): NearfieldError {
+    return this.#end(
+      new NearfieldError(
+        'InstancePoisoned',
+        `${why}; what is durable is safe: open it again, a database with recover()`,
+        {
+          cause,
+        },
+      ),
+    );
+  }
+
+  /** Opening the database again in another instance failed. */
+  stillBroken(reason: unknown): void {
+    if (this.#broken?.code !== 'InstancePoisoned') return;
+    const why = `the engine is broken and recover() failed: ${reasonOf(reason)}; it can be tried again`;
+    this.#broken = new NearfieldError('InstancePoisoned', why, { cause: reason });
+  }
+
   /** Frees the database's memory. No call may follow. */
   dispose(): void {
-    if (this.#broken === undefined) this.#handle.delete();
-    this.#broken ??= new NearfieldError('Closed', 'the database is closed');
+    if (this.#broken === undefined) this.#handle?.delete();
+    this.#end(new NearfieldError('Closed', 'the database is closed'));
+  }
+
+  #end(why: NearfieldError): NearfieldError {
+    if (this.#broken !== undefined) return this.#broken;
+    this.#broken = why;
+    this.#handle = undefined;
+    // Later, so that whoever made this call first deals with its answer.
+    queueMicrotask(() => {
+      this.memory.release();
+      this.onBroken?.(why);
+    });
+    return why;
   }
 }
 

@@ -37,9 +37,13 @@ export async function load(options?: LoadOptions): Promise<void> {
   current = wasm;
 }
 
-/** A fresh instance. `wasm` overrides what load() was given. */
-export async function instantiate(wasm?: WasmSource): Promise<EngineModule> {
-  const module = await compile(wasm ?? current);
+/** What instances are made of. `wasm` overrides what load() was given. */
+export function compiled(wasm?: WasmSource): Promise<WebAssembly.Module> {
+  return compile(wasm ?? current);
+}
+
+/** A fresh instance. */
+export function instantiate(module: WebAssembly.Module): Promise<EngineModule> {
   return new Promise((resolve, reject) => {
     createModule({
       instantiateWasm(imports, done) {

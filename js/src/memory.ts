@@ -6,10 +6,15 @@
 const decoder = new TextDecoder();
 
 export class Memory {
-  readonly #memory: WebAssembly.Memory;
+  #memory: { readonly buffer: ArrayBuffer };
 
   constructor(memory: WebAssembly.Memory) {
     this.#memory = memory;
+  }
+
+  /** Up to 4 GiB that nobody will read again, and that the next instance may need. */
+  release(): void {
+    this.#memory = { buffer: new ArrayBuffer(0) };
   }
 
   get byteLength(): number {

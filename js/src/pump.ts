@@ -1,7 +1,7 @@
 // The pump: performs what the engine asks of the outside world, and settles the promises of finished operations.
 //
 // An operation starts with a call and goes on each time one of its effects is answered. Effects run side by side on the
-// volume; each is answered exactly once, also when it fails.
+// volume; each is answered exactly once, also when it fails. When the engine breaks, everything that waits is rejected.
 import type { Engine, Verb } from './engine.js';
 import { NearfieldError, codeNumber, errorFromEngine, reasonOf } from './errors.js';
 import { Message } from './message.js';
@@ -50,13 +50,18 @@ const nothing = new Message('{}').finish();
 export class Pump {
   readonly #engine: Engine;
   readonly #volume: Volume;
+  readonly #keepLock: boolean;
   readonly #waiting = new Map<number, Waiter>();
   readonly #streams = new Map<number, { stream: ByteStream; done: Promise<unknown> }>();
   #lastStream = 0;
+  readonly #changing = new Set<Promise<void>>();
 
-  constructor(engine: Engine, volume: Volume) {
+  /** `keepLock`: whoever made the pump gives the lock back, not the engine. */
+  constructor(engine: Engine, volume: Volume, keepLock = false) {
     this.#engine = engine;
     this.#volume = volume;
+    this.#keepLock = keepLock;
+    engine.onBroken = (why) => this.#fail(why);
   }
 
   /** Starts an operation and waits for its end. */
@@ -90,6 +95,11 @@ export class Pump {
     await Promise.all(open.map(({ done }) => done));
   }
 
+  /** Resolves when no effect that changes the volume is under way, also after the engine broke. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#changing);
+  }
+
   #advance(): void {
     try {
       const { effects, finished } = this.#engine.call<{ effects: Effect[]; finished: Finished[] }>(
@@ -104,12 +114,26 @@ export class Pump {
         if (code === 0) waiter?.resolve(result);
         else waiter?.reject(errorFromEngine(code, message, value));
       }
-      for (const { effect, bytes } of jobs) void this.#perform(effect, bytes);
+      for (const { effect, bytes } of jobs) {
+        const performed = this.#perform(effect, bytes);
+        if (effect.kind !== 'write' && effect.kind !== 'append' && effect.kind !== 'commit') continue;
+        this.#changing.add(performed);
+        void performed.then(() => this.#changing.delete(performed));
+      }
     } catch (error) {
-      // Without the engine nothing that waits will ever end.
-      for (const waiter of this.#waiting.values()) waiter.reject(error);
-      this.#waiting.clear();
+      this.#lost(error);
     }
+  }
+
+  // An effect or its answer did not get through: what waits for it holds up everything behind it for good.
+  #lost(error: unknown): void {
+    this.#engine.poison(`the engine was cut off from its storage: ${reasonOf(error)}`, error);
+    this.#fail(error);
+  }
+
+  #fail(error: unknown): void {
+    for (const waiter of this.#waiting.values()) waiter.reject(error);
+    this.#waiting.clear();
   }
 
   #bytesOf(effect: Effect): Uint8Array {
@@ -131,8 +155,7 @@ export class Pump {
     try {
       this.#engine.call('_answer', message.finish(), answer.bytes);
     } catch (error) {
-      for (const waiter of this.#waiting.values()) waiter.reject(error);
-      this.#waiting.clear();
+      this.#lost(error);
       return;
     }
     this.#advance();
@@ -159,7 +182,7 @@ export class Pump {
         await volume.lock();
         return { options: {} };
       case 'unlock':
-        await volume.unlock();
+        if (!this.#keepLock) await volume.unlock();
         return { options: {} };
       case 'sleep':
         await new Promise((resolve) => setTimeout(resolve, effect.milliseconds));

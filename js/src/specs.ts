@@ -195,8 +195,8 @@ export class Specs {
   readonly #model: unknown;
   // Where to read the blocks; undefined until something was indexed.
   #blocks: Collection<SpecPayload> | undefined;
-  // Its dimension, once it is loaded.
-  #embedder: Promise<number> | undefined;
+  // Its dimension, once it is loaded into that engine.
+  #embedder: { engine: object; dimension: Promise<number> } | undefined;
   // Settled when no index() is under way.
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -293,11 +293,17 @@ export class Specs {
 
   /** Read from its files when it is first needed; a failure is not remembered. Answers its dimension. */
   #loadEmbedder(): Promise<number> {
-    this.#embedder ??= loadModel(() => this.#session.engine(), this.#model).catch((error: unknown) => {
-      this.#embedder = undefined;
-      throw error;
-    });
-    return this.#embedder;
+    // recover() brings an engine that knows nothing of it.
+    const engine = this.#session.engine();
+    if (this.#embedder?.engine !== engine) {
+      const dimension = loadModel(() => this.#session.engine(), this.#model);
+      const loading = { engine, dimension };
+      this.#embedder = loading;
+      dimension.catch(() => {
+        if (this.#embedder === loading) this.#embedder = undefined;
+      });
+    }
+    return this.#embedder.dimension;
   }
 
   #indexStep(step: readonly ReadFile[]): Promise<StepReport> {
@@ -487,6 +493,11 @@ export class Specs {
       for (const known of (text ?? '').split('\n')) if (known !== '') ids.get(id)?.add(known);
     }
     await files.upsert(Array.from(ids, ([id, known]) => ({ id, text: [...known, ''].join('\n'), payload: {} })));
+  }
+
+  /** As Database.recover(). An index() that broke off goes on where it was when it is called again. */
+  async recover(): Promise<void> {
+    await this.#session.recover();
   }
 
   /** Waits for what was started, gives the lock back and frees the memory. A second close waits for the first. */

@@ -18,7 +18,7 @@ export const codes = [
   'Unsupported',
   /** Limits: an input is larger than a documented bound. */
   'LimitExceeded',
-  /** Limits: the memory for a call could not be had; the call changed nothing. */
+  /** Limits: the memory for a call could not be had; the message says what became of it. */
   'OutOfMemory',
   /** Limits: the disk or the browser's quota is full; nothing was committed. */
   'QuotaExceeded',
