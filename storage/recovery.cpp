@@ -478,7 +478,8 @@ Task<Result<Recovered>> recover(EffectQueue& effects, bool beside_writer) {
   for (int attempt = 0;; ++attempt) {
     CO_ASSIGN_OR_RETURN(const Listing listing, co_await list_files(effects));
     Result<Recovered> out = co_await load_newest(effects, listing);
-    const bool clean = out.ok() && out.value().report.generations_skipped == 0;
+    // A writer that commits twice while the files are listed can make every one of them vanish from the list.
+    const bool clean = out.ok() && out.value().report.generations_skipped == 0 && !listing.generations.empty();
     const bool maybe_moved = !clean && (out.ok() || out.code() == Code::kStorageCorrupt);
     if (!beside_writer || !maybe_moved || attempt == kReaderAttempts) co_return out;
     CO_ASSIGN_OR_RETURN(const Listing later, co_await list_files(effects));
@@ -514,7 +515,11 @@ Task<Result<bool>> catch_up(EffectQueue& effects, Recovered& now) {
       }
     }
   }
-  CO_ASSIGN_OR_RETURN(now, co_await recover(effects, /*beside_writer=*/true));
+  CO_ASSIGN_OR_RETURN(Recovered found, co_await recover(effects, /*beside_writer=*/true));
+  if (found.manifest.generation == 0 && generation > 0) {
+    co_return Error{Code::kStorageFailed, "the files of the database are gone, or could not be listed", ""};
+  }
+  now = std::move(found);
   co_return true;
 }
 

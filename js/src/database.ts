@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // Opening a database, and what can be done with it as a whole.
-import { readBoolean, readChoice, readOptions, readText, shown } from './check.js';
+import { checkSignal, readBoolean, readChoice, readOptions, readText, shown } from './check.js';
 import {
   Collection,
   encodeSchema,
@@ -14,7 +14,7 @@ import { NearfieldError, invalid } from './errors.js';
 import { isNode } from './host.js';
 import type { WasmSource } from './load.js';
 import { Message } from './message.js';
-import { Session } from './session.js';
+import { Session, type Change, type Role, type SessionOptions } from './session.js';
 import type { Volume } from './volumes/volume.js';
 
 export type StorageKind = 'auto' | 'memory' | 'node' | 'indexeddb' | 'opfs';
@@ -31,18 +31,34 @@ export interface OpenOptions {
    * the faster one for databases of hundreds of megabytes.
    */
   storage?: StorageKind | undefined;
-  /** Takes no lock and refuses writes; default false. */
+  /** Takes no lock and refuses writes; what another one writes can be seen. Default false. */
   readOnly?: boolean | undefined;
+  /**
+   * Readers (readOnly, standby): by themselves pick up what the writer writes, soon after it is durable; default true.
+   * Otherwise refresh() does.
+   */
+  follow?: boolean | undefined;
+  /** Where another one writes, read beside it, and take over writing when that one is gone; default false. */
+  standby?: boolean | undefined;
+  /** Where another one writes, wait until that one is gone; default false: DatabaseLocked. */
+  wait?: boolean | undefined;
+  /** Ends the waiting. */
+  signal?: AbortSignal | undefined;
   /** Default for writes; 'strict' if left out. */
   durability?: Durability | undefined;
   /** The engine's file, see load(); default: what load() was given last, or the file of this package. */
   wasm?: WasmSource | undefined;
 }
 
+/** A function that hears of changes made elsewhere, see Database.onChange(). */
+export type ChangeListener = (change: Change) => void;
+
 export interface DatabaseInfo {
   path: string;
   storage: Exclude<StorageKind, 'auto'>;
   readOnly: boolean;
+  /** 'writer': holds the lock; 'reader': sees what another one writes. */
+  role: Role;
   generation: number;
   collections: string[];
   recovery: Recovery;
@@ -57,22 +73,59 @@ export interface DatabaseInfo {
  * const db = await open({ path: './.nearfield' });
  * ```
  *
- * Throws DatabaseLocked while somebody else writes to it, StorageCorrupt, VersionError, StorageFailed, NotFound (read
- * only), InvalidArgument and ConfigError for bad options, and what load() throws.
+ * Throws DatabaseLocked while somebody else writes to it, Aborted, StorageCorrupt, VersionError, StorageFailed, NotFound
+ * (read only), InvalidArgument and ConfigError for bad options, and what load() throws.
  */
 export async function open(options?: OpenOptions): Promise<Database> {
-  const { session, readOnly } = await openSession(options);
-  return new Database(session, readOnly);
+  return new Database(await openSession(options));
 }
 
 /** For the parts of this package that need more than a Database shows. */
-export async function openSession(given?: unknown): Promise<{ session: Session; readOnly: boolean }> {
-  const options = readOptions(given, 'open', ['path', 'storage', 'readOnly', 'durability', 'wasm']);
-  const readOnly = options.readOnly === undefined ? false : readBoolean(options.readOnly, 'readOnly');
-  const durability = options.durability === undefined ? 'strict' : readDurability(options.durability);
-  const volume = await openVolume(options.storage, options.path, readOnly);
-  const session = await Session.open(volume, readOnly, durability, options.wasm as WasmSource | undefined);
-  return { session, readOnly };
+export async function openSession(given?: unknown): Promise<Session> {
+  const options = readOptions(given, 'open', [...openKeys]);
+  const { durability, wasm } = options;
+  const sharing = readSharing(options);
+  const how: SessionOptions = {
+    ...sharing,
+    durability: durability === undefined ? 'strict' : readDurability(durability),
+    wasm: wasm as WasmSource | undefined,
+  };
+  return Session.open(await openVolume(options.storage, options.path, sharing.readOnly), how);
+}
+
+/** The options of open(). */
+export const openKeys = [
+  'path',
+  'storage',
+  'readOnly',
+  'follow',
+  'standby',
+  'wait',
+  'signal',
+  'durability',
+  'wasm',
+] as const;
+
+/** How the database is shared with others; combinations that cannot be meant are refused. */
+function readSharing(options: { [key in (typeof openKeys)[number]]?: unknown }) {
+  const flag = (name: 'readOnly' | 'follow' | 'standby' | 'wait') =>
+    options[name] === undefined ? undefined : readBoolean(options[name], name);
+  const [readOnly = false, follow, standby = false, wait = false] = [
+    flag('readOnly'),
+    flag('follow'),
+    flag('standby'),
+    flag('wait'),
+  ];
+  const { signal } = options;
+  checkSignal(signal);
+  const refuse = (name: string, why: string) => new NearfieldError('ConfigError', `open: ${why}`, { value: name });
+  if (readOnly && standby) throw refuse('standby', 'a database opened readOnly never writes; leave out one of the two');
+  if (readOnly && wait) throw refuse('wait', 'readOnly takes no lock, so there is nothing to wait for');
+  if (standby && wait) throw refuse('wait', 'a standby does not wait; use writable() after opening it');
+  if (follow !== undefined && !readOnly && !standby)
+    throw refuse('follow', 'only readOnly and standby follow a writer');
+  if (signal !== undefined && !wait) throw refuse('signal', 'signal ends the waiting, so it needs wait: true');
+  return { readOnly, follow, standby, wait, signal: signal as AbortSignal | undefined };
 }
 
 /** For doctor(), which works where opening fails. */
@@ -125,12 +178,10 @@ function mountPoint(path: string): string {
 
 export class Database {
   readonly #session: Session;
-  readonly #readOnly: boolean;
 
   /** Private to the package; use open(). */
-  constructor(session: Session, readOnly: boolean) {
+  constructor(session: Session) {
     this.#session = session;
-    this.#readOnly = readOnly;
   }
 
   /**
@@ -210,14 +261,56 @@ export class Database {
 
   async info(): Promise<DatabaseInfo> {
     const { volume } = this.#session;
+    const { role } = this.#session;
     return {
       path: volume.path,
       storage: volume.kind,
-      readOnly: this.#readOnly,
+      readOnly: role === 'reader',
+      role,
       ...this.#session.info(),
       memory: { wasmBytes: this.#session.engine().memory.byteLength },
       engine: 'wasm-simd128',
     };
+  }
+
+  /**
+   * Readers: catches up with what the writer has written by now. Answers whether there was anything; false for a writer.
+   * Needed with follow: false, or to be sure at a certain moment.
+   *
+   * Throws StorageFailed, StorageCorrupt, InstancePoisoned, Closed; what could be read before still can.
+   */
+  async refresh(): Promise<boolean> {
+    return this.#session.refresh();
+  }
+
+  /**
+   * Resolves when this database can be written to: at once for a writer, for a standby when it has taken over from the
+   * one that wrote before, with everything that one was promised.
+   *
+   * ```js
+   * const db = await open({ path: 'notes', standby: true });
+   * await db.writable({ signal: AbortSignal.timeout(60_000) });
+   * ```
+   *
+   * Throws ReadOnly where it was opened with readOnly, Aborted, StorageFailed, StorageCorrupt, Closed.
+   */
+  async writable(options?: { signal?: AbortSignal | undefined }): Promise<void> {
+    const { signal } = readOptions(options, 'writable', ['signal']);
+    checkSignal(signal);
+    await this.#session.writable(signal as AbortSignal | undefined);
+  }
+
+  /**
+   * Calls `listener` after something changed by no call of this database: a reader caught up with the writer, a standby
+   * took over, recover() reopened. Answers a function that ends it.
+   *
+   * ```js
+   * const stop = db.onChange(({ generation, role }) => render());
+   * ```
+   */
+  onChange(listener: ChangeListener): () => void {
+    if (typeof listener !== 'function') throw invalid(`onChange: give a function, got ${shown(listener)}`, listener);
+    return this.#session.onChange(listener);
   }
 
   /**
@@ -234,7 +327,10 @@ export class Database {
     await this.#session.recover();
   }
 
-  /** Writes a checkpoint, gives the lock back and frees the memory. Later calls throw Closed, a second close waits. */
+  /**
+   * Writes a checkpoint, gives the lock back and frees the memory; a standby stops waiting. Later calls throw Closed, a
+   * second close waits.
+   */
   async close(): Promise<void> {
     await this.#session.close();
   }

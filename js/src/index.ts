@@ -1,7 +1,15 @@
 // nearfield: vector and full-text search over your documents, in the browser, at the edge and in Node.
 //
 // Importing this starts no work and touches no global.
-export { open, type Database, type DatabaseInfo, type OpenOptions, type StorageKind } from './database.js';
+export {
+  open,
+  type ChangeListener,
+  type Database,
+  type DatabaseInfo,
+  type OpenOptions,
+  type StorageKind,
+} from './database.js';
+export type { Change, Role } from './session.js';
 export type { BackupOptions, BackupProgress, BackupReport, BackupSink, BackupSource } from './backup.js';
 export {
   doctor,

@@ -5,7 +5,7 @@
 // as a whole or not at all.
 import { checkSignal, isObject, readOptions, readText, shown } from './check.js';
 import { Collection, type Recovery } from './collection.js';
-import { openSession, type OpenOptions } from './database.js';
+import { Database, openKeys, openSession, type ChangeListener, type OpenOptions } from './database.js';
 import { NearfieldError, invalid } from './errors.js';
 import type { IndexKind } from './generated/kinds.js';
 import { isNode } from './host.js';
@@ -174,16 +174,15 @@ interface StepReport {
  * Throws what open() throws, and NotFound where it is to be read only and there is none.
  */
 export async function openSpecs(given?: OpenSpecsOptions): Promise<Specs> {
-  const known = ['path', 'storage', 'readOnly', 'durability', 'wasm', 'model'] as const;
-  const { model, ...options } = readOptions(given, 'openSpecs', known);
-  const { session, readOnly } = await openSession(options);
+  const { model, ...options } = readOptions(given, 'openSpecs', [...openKeys, 'model']);
+  const session = await openSession(options);
   try {
-    const { ready } = await session.run<{ ready: boolean }>('_openSpecs');
-    if (readOnly && !ready) {
+    const specs = new Specs(session, model);
+    if (options.readOnly && !specs.ready()) {
       const { path } = session.volume;
       throw new NearfieldError('NotFound', `${path} holds no specs; index a folder first`, { value: path });
     }
-    return new Specs(session, ready, model);
+    return specs;
   } catch (error) {
     await session.close().catch(() => {});
     throw error;
@@ -194,17 +193,31 @@ export class Specs {
   readonly #session: Session;
   readonly #model: unknown;
   // Where to read the blocks; undefined until something was indexed.
-  #blocks: Collection<SpecPayload> | undefined;
+  #known: Collection<SpecPayload> | undefined;
   // Its dimension, once it is loaded into that engine.
   #embedder: { engine: object; dimension: Promise<number> } | undefined;
   // Settled when no index() is under way.
   #turn: Promise<unknown> = Promise.resolve();
 
   /** Private to the package; use openSpecs(). */
-  constructor(session: Session, ready: boolean, model: unknown) {
+  constructor(session: Session, model: unknown) {
     this.#session = session;
     this.#model = model;
-    if (ready) this.#blocks = new Collection<SpecPayload>(session, blocksName, 0);
+  }
+
+  /** Private to the package: something was indexed, here or by the writer that this one reads beside. */
+  ready(): boolean {
+    return this.#blocks !== undefined;
+  }
+
+  get #blocks(): Collection<SpecPayload> | undefined {
+    if (this.#known === undefined) {
+      const { collections } = this.#session.info();
+      if (collections.includes(blocksName) && collections.includes(filesName)) {
+        this.#known = new Collection<SpecPayload>(this.#session, blocksName, 0);
+      }
+    }
+    return this.#known;
   }
 
   /**
@@ -286,9 +299,7 @@ export class Specs {
   /** Indexing needs the collections and the embedder. */
   async #prepare(): Promise<void> {
     await this.#loadEmbedder();
-    if (this.#blocks !== undefined) return;
-    await this.#session.run('_openSpecs');
-    this.#blocks = new Collection<SpecPayload>(this.#session, blocksName, 0);
+    if (!this.ready()) await this.#session.run('_openSpecs');
   }
 
   /** Read from its files when it is first needed; a failure is not remembered. Answers its dimension. */
@@ -493,6 +504,21 @@ export class Specs {
       for (const known of (text ?? '').split('\n')) if (known !== '') ids.get(id)?.add(known);
     }
     await files.upsert(Array.from(ids, ([id, known]) => ({ id, text: [...known, ''].join('\n'), payload: {} })));
+  }
+
+  /** As Database.refresh(). */
+  async refresh(): Promise<boolean> {
+    return this.#session.refresh();
+  }
+
+  /** As Database.writable(). */
+  async writable(options?: { signal?: AbortSignal | undefined }): Promise<void> {
+    await new Database(this.#session).writable(options);
+  }
+
+  /** As Database.onChange(). */
+  onChange(listener: ChangeListener): () => void {
+    return new Database(this.#session).onChange(listener);
   }
 
   /** As Database.recover(). An index() that broke off goes on where it was when it is called again. */

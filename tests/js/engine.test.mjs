@@ -30,7 +30,7 @@ test('load takes every kind of source, and compiles each once', async (t) => {
 });
 
 test('an instance that traps refuses further work, others go on', async () => {
-  const session = await Session.open(new MemoryVolume(), false, 'strict');
+  const session = await Session.open(new MemoryVolume());
   const other = await open({ storage: 'memory' });
   const engine = session.engine();
   // Thrown where the engine would throw it, between writing the message and reading the outcome.
@@ -90,7 +90,7 @@ test('malformed messages are refused', async () => {
 test('an effect that fails in an unforeseen way is a StorageFailed', async () => {
   const volume = new MemoryVolume();
   volume.list = () => Promise.reject(new TypeError('surprise'));
-  const error = await rejectsWith('StorageFailed', Session.open(volume, false, 'strict'));
+  const error = await rejectsWith('StorageFailed', Session.open(volume));
   assert.match(error.message, /surprise/);
 });
 

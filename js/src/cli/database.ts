@@ -9,7 +9,7 @@ import type { Specs } from '../specs.js';
 export async function openForReading(path: string): Promise<Specs> {
   const [{ openSpecs }] = await Promise.all([import('../specs.js'), checkFolder(path)]);
   try {
-    return await openSpecs({ path, storage: 'node', readOnly: true });
+    return await openSpecs({ path, storage: 'node', readOnly: true, follow: false });
   } catch (error) {
     throw error instanceof NearfieldError && error.code === 'NotFound' ? missing(path) : error;
   }
