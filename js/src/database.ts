@@ -14,6 +14,7 @@ import { NearfieldError, invalid } from './errors.js';
 import { isNode } from './host.js';
 import type { WasmSource } from './load.js';
 import { Message } from './message.js';
+import { persistOrigin, storageEstimate, type StorageEstimate } from './persist.js';
 import { Session, type Change, type Role, type SessionOptions } from './session.js';
 import type { Volume } from './volumes/volume.js';
 
@@ -53,7 +54,7 @@ export interface OpenOptions {
 /** A function that hears of changes made elsewhere, see Database.onChange(). */
 export type ChangeListener = (change: Change) => void;
 
-export interface DatabaseInfo {
+export interface DatabaseInfo extends StorageEstimate {
   path: string;
   storage: Exclude<StorageKind, 'auto'>;
   readOnly: boolean;
@@ -261,6 +262,7 @@ export class Database {
 
   async info(): Promise<DatabaseInfo> {
     const { volume } = this.#session;
+    const estimate = await storageEstimate(volume.kind);
     const { role } = this.#session;
     return {
       path: volume.path,
@@ -268,9 +270,26 @@ export class Database {
       readOnly: role === 'reader',
       role,
       ...this.#session.info(),
+      ...estimate,
       memory: { wasmBytes: this.#session.engine().memory.byteLength },
       engine: 'wasm-simd128',
     };
+  }
+
+  /**
+   * Asks the browser not to clear this origin's storage by itself when the disk gets full. Answers whether the data
+   * stays until somebody removes it: what the browser decides (some ask the user, best after a click); true for
+   * folders, false in memory and where the browser cannot be asked.
+   *
+   * ```js
+   * if (!(await db.persist())) showHint('Keep a backup: the browser may clear this data.');
+   * ```
+   *
+   * Throws StorageFailed, Closed.
+   */
+  async persist(): Promise<boolean> {
+    this.#session.requireOpen();
+    return persistOrigin(this.#session.volume.kind);
   }
 
   /**

@@ -9,6 +9,7 @@ export {
   type OpenOptions,
   type StorageKind,
 } from './database.js';
+export type { StorageEstimate } from './persist.js';
 export type { Change, Role } from './session.js';
 export type { BackupOptions, BackupProgress, BackupReport, BackupSink, BackupSource } from './backup.js';
 export {

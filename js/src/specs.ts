@@ -521,6 +521,11 @@ export class Specs {
     return new Database(this.#session).onChange(listener);
   }
 
+  /** As Database.persist(). */
+  async persist(): Promise<boolean> {
+    return new Database(this.#session).persist();
+  }
+
   /** As Database.recover(). An index() that broke off goes on where it was when it is called again. */
   async recover(): Promise<void> {
     await this.#session.recover();

@@ -154,6 +154,20 @@ test('several tabs in Chromium', async (suite) => {
     });
   }
 
+  await suite.test('the browser is asked to keep the data, and says how much there is', async (t) => {
+    const { page, complaints } = await openTab(await fresh(t), address);
+    const { answer, info } = await page.evaluate(async () => {
+      const db = await open({ path: 'kept' });
+      await (await db.collection('c', {})).upsert([{ id: 'a' }]);
+      const answer = await db.persist();
+      return { answer, info: await db.info() };
+    });
+    assert.equal(typeof answer, 'boolean');
+    assert.equal(info.persisted, answer);
+    assert.ok(info.quota > info.usage && info.usage > 0, JSON.stringify(info));
+    assert.deepEqual(complaints, []);
+  });
+
   await suite.test('a tab goes on after its engine trapped', async (t) => {
     const { page, complaints } = await openTab(await fresh(t), address);
     const result = await page.evaluate(async () => {
