@@ -33,7 +33,7 @@ export async function readBytes(given: unknown, what: string, remedy = ''): Prom
 }
 
 async function readAddress(url: URL, remedy: string): Promise<NamedBytes> {
-  const name = url.href;
+  const name = url.href.length > 500 ? `${url.href.slice(0, 500)}…` : url.href;
   if (url.protocol !== 'file:') {
     return readResponse(await attempt('StorageFailed', name, () => fetch(url)), name, remedy);
   }

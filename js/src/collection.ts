@@ -421,7 +421,7 @@ export function encodeSchema(given: unknown): string {
     );
   }
   const out: Record<string, unknown> = {};
-  if (dimension !== undefined) out['dimension'] = readWhole(dimension, 'schema.dimension', 0, 65_536);
+  if (dimension !== undefined) out['dimension'] = readWhole(dimension, 'schema.dimension', 1, 65_536);
   if (metric !== undefined) out['metric'] = readText(metric, 'schema.metric');
   if (index !== undefined) out['index'] = readIndex(index);
   if (text !== undefined) out['text'] = text;

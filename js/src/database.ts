@@ -129,6 +129,9 @@ function readSharing(options: { [key in (typeof openKeys)[number]]?: unknown }) 
   return { readOnly, follow, standby, wait, signal: signal as AbortSignal | undefined };
 }
 
+/** What Linux takes, and far more than other places do. */
+const maxPathLength = 4096;
+
 /** For doctor(), which works where opening fails. */
 export async function openVolume(storage: unknown, path: unknown, readOnly: boolean): Promise<Volume> {
   const asked = readChoice(storage ?? 'auto', 'storage', ['auto', 'memory', 'node', 'indexeddb', 'opfs']);
@@ -137,6 +140,10 @@ export async function openVolume(storage: unknown, path: unknown, readOnly: bool
     throw invalid("open: path is missing; without one, only storage: 'memory' can be opened");
   }
   const place = path === undefined ? 'memory' : readText(path, 'path');
+  if (place.length > maxPathLength) {
+    const why = `path ${shown(place)} is ${place.length} characters long; at most ${maxPathLength} can be meant`;
+    throw new NearfieldError('LimitExceeded', why, { value: place.length });
+  }
   if (place === '' || place.includes('\0')) throw invalid(`path ${shown(place)} names no place`, place);
   switch (kind) {
     case 'memory':

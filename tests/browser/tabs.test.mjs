@@ -1,6 +1,7 @@
 // Two tabs of one origin on one database: one writes, the other follows, and takes over when the first is gone.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import sirv from 'sirv';
@@ -11,10 +12,14 @@ const project = join(import.meta.dirname, '../..');
 /** The package as a plain web server has it, and an empty page beside it. Answers the page's address. */
 async function servePackage(t) {
   const files = sirv(join(project, 'dist'), { dev: true });
-  const server = createServer((request, response) => {
+  const corpus = join(project, 'tests/corpus/open.json');
+  const values = join(project, 'tests/js/corpus-values.mjs');
+  const server = createServer(async (request, response) => {
     const send = async (type, body) => response.setHeader('Content-Type', type).end(body);
     if (request.url === '/') return send('text/html', '<!doctype html><title>tab</title>');
     if (request.url === '/favicon.ico') return response.writeHead(204).end();
+    if (request.url === '/open.json') return send('application/json', await readFile(corpus));
+    if (request.url === '/corpus-values.mjs') return send('text/javascript', await readFile(values));
     return files(request, response, () => response.writeHead(404).end());
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -188,6 +193,41 @@ test('several tabs in Chromium', async (suite) => {
       return [...codes, await c.count(), await codeOf(db.close())];
     });
     assert.deepEqual(result, ['InstancePoisoned', 'InstancePoisoned', 2, '']);
+    assert.deepEqual(complaints, []);
+  });
+
+  await suite.test('bad options are refused as in Node, and leave no database behind', async (t) => {
+    const { page, complaints } = await openTab(await fresh(t), address);
+    const wrong = await page.evaluate(async () => {
+      const { openSpecs } = await import('/specs.js');
+      const { corpusValue } = await import('/corpus-values.mjs');
+      const rows = await (await fetch('/open.json')).json();
+      const wrong = [];
+      for (const { name, call, options, code, message } of rows) {
+        // Folders and files are Node's; a name that is not there is made in a browser, and text is an address there.
+        const texts = JSON.stringify(options ?? null);
+        if (/"node"|file:|"wasm": ?("|\{"\$": ?"long)/.test(texts) || code === 'NotFound') continue;
+        const given = corpusValue(options, { TMP: 'tmp' });
+        const memory = await open({ storage: 'memory' });
+        const error = await {
+          open: () => open(given),
+          openSpecs: () => openSpecs(given),
+          collection: () => memory.collection('c', given),
+          name: () => memory.collection(given, {}),
+        }
+          [call]()
+          .then(
+            () => ({ code: 'nothing', message: '' }),
+            (error) => error,
+          );
+        if (error.code !== code || !error.message.includes(message))
+          wrong.push([name, error.code, error.message.slice(0, 300)]);
+        await memory.close();
+      }
+      const left = (await indexedDB.databases()).map(({ name }) => name);
+      return [...wrong, ...left];
+    });
+    assert.deepEqual(wrong, []);
     assert.deepEqual(complaints, []);
   });
 });

@@ -36,6 +36,8 @@ type FileHandle = import('node:fs/promises').FileHandle;
 const lockName = 'LOCK';
 const asideName = 'lock-aside';
 const temporary = '.tmp';
+/** Somebody else's files in the same folder may end like that, too. */
+const ourTemporary = /^(LOCK|lock|manifest-|log-|segment-|index-).*\.tmp$/;
 const debounceMs = 20;
 const pollMs = 1000;
 
@@ -467,7 +469,7 @@ export class NodeVolume implements Volume {
   async #removeDrafts(): Promise<void> {
     for (const name of await this.#files.readdir(this.path)) {
       // A lock that was moved aside goes back if its owner turns out to live.
-      if (!name.endsWith(temporary) || name.startsWith(asideName)) continue;
+      if (!ourTemporary.test(name) || name.startsWith(asideName)) continue;
       await this.#files.unlink(this.#at(name)).catch((cause: unknown) => {
         if (codeOf(cause) !== 'ENOENT') throw cause;
       });
