@@ -167,7 +167,8 @@ const ways = { chromium: ['renderer', 'browser', 'renderer', 'close', 'renderer'
 
 /**
  * Kills number `from` to `from + count` of `seed` in 'chromium' or 'firefox'. Calls `done(number, how)` after each;
- * stops when `more()` is false. Throws Violation, with `number`. Answers { relaxedLost }.
+ * stops when `more()` is false. Throws Violation, with `from`, where its chain of kills began; `keep` leaves the profile
+ * for a look. Answers { relaxedLost }.
  */
 export async function killBrowsers({
   kind,
@@ -178,11 +179,15 @@ export async function killBrowsers({
   more = () => true,
   done = () => {},
   early = false,
+  keep = false,
 }) {
   let relaxedLost = 0;
-  for (let number = from; number < from + count && more();) {
+  let number = from;
+  while (number < from + count && more()) {
+    const first = number;
     const profile = await mkdtemp(join(tmpdir(), 'nearfield-torture-'));
     const victim = new Victim(kind, storage, profile);
+    let kept = false;
     try {
       await victim.start();
       do {
@@ -197,11 +202,13 @@ export async function killBrowsers({
       await victim.run({ seed: 0, count: 3 });
       await victim.run({ seed: 0, count: 0 });
     } catch (error) {
-      throw Object.assign(error, { number });
+      kept = keep;
+      if (keep) error.message += ` (kept in ${profile})`;
+      throw Object.assign(error, { from: first });
     } finally {
       relaxedLost += victim.ledger.relaxedLost;
       await victim.stop();
-      await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+      if (!kept) await rm(profile, { recursive: true, force: true, maxRetries: 5 });
     }
   }
   return { relaxedLost };

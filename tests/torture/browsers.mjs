@@ -34,6 +34,8 @@ export function launchBrowser(kind, profile) {
     browser: kind === 'firefox' ? 'firefox' : 'chrome',
     executablePath: findBrowser(kind),
     userDataDir: profile,
+    // Whoever listens for Ctrl-C ends the browser too.
+    handleSIGINT: process.listenerCount('SIGINT') === 0,
     timeout: 120_000,
     protocolTimeout: 120_000,
     args:

@@ -29,6 +29,8 @@ class Victim {
   async run({ seed, count, killAt, kill = () => {}, early = false }) {
     const child = spawn(process.execPath, [writer, this.path, `${seed}`, `${count}`, early ? 'early' : ''], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      // Ctrl-C is for the attacker.
+      detached: true,
       env: { ...process.env, NEARFIELD_KILL_AT: killAt },
     });
     const exit = once(child, 'exit');
@@ -62,12 +64,16 @@ class Victim {
   }
 }
 
-async function withVictim(body) {
+async function withVictim(body, keep = false) {
   const folder = await mkdtemp(join(tmpdir(), 'nearfield-torture-'));
   try {
-    return await body(new Victim(folder));
-  } finally {
+    const answer = await body(new Victim(folder));
     await rm(folder, { recursive: true, force: true });
+    return answer;
+  } catch (error) {
+    if (keep) error.message += ` (kept in ${folder})`;
+    else await rm(folder, { recursive: true, force: true });
+    throw error;
   }
 }
 
@@ -86,44 +92,57 @@ export async function listPoints() {
 
 /**
  * Kills number `from` to `from + count` of `seed`. `form` is 'random' or 'points'. Calls `done(number, point)` after
- * each; stops when `more()` is false. Throws Violation, with `number`.
+ * each; the point is undefined where it could not be reached. Stops when `more()` is false. Throws Violation, with
+ * `from`, where its chain of kills began; `keep` leaves the folder for a look.
  */
-export async function killNode({ form, seed, from, count, more = () => true, done = () => {}, early = false }) {
+export async function killNode({
+  form,
+  seed,
+  from,
+  count,
+  more = () => true,
+  done = () => {},
+  early = false,
+  keep = false,
+}) {
   const points = form === 'points' ? await listPoints() : [];
-  for (let number = from; number < from + count && more();) {
+  let number = from;
+
+  const killAtPoint = async (victim, round) => {
+    const point = points[number % points.length];
+    // First each point the first time it is reached, then later times.
+    const times = 1 + (Math.floor(number / points.length) % 6);
+    const { killed } = await victim.run({ ...round, count: 60, killAt: `${point}:${times}` });
+    if (killed) return point;
+    // It got away. What a longer life behind a dead writer does not reach either is not there in this state.
+    await victim.run({ ...round, count: 0, killAt: 'lock.link.after:1' });
+    const longer = { ...round, seed: mix(seed, number, 8), count: 400, killAt: `${point}:1` };
+    return (await victim.run(longer)).killed ? point : undefined;
+  };
+  const killAtRandom = async (victim, round) => {
+    const delay = random(mix(seed, number))() * 400;
+    await victim.run({
+      ...round,
+      count: endless,
+      kill: (child) => setTimeout(() => child.kill('SIGKILL'), delay),
+    });
+    return 'a random moment';
+  };
+
+  while (number < from + count && more()) {
+    const first = number;
     await withVictim(async (victim) => {
-      const next = random(mix(seed, number));
       try {
         do {
           const round = { seed: mix(seed, number, 7), early };
-          let point;
-          if (form === 'points') {
-            point = points[number % points.length];
-            // First each point the first time it is reached, then later times.
-            const times = 1 + Math.floor((number / points.length) % 6);
-            let { killed } = await victim.run({ ...round, count: 60, killAt: `${point}:${times}` });
-            if (!killed) {
-              // It got away. What a longer life behind a dead writer does not reach either is not there in this state.
-              await victim.run({ ...round, count: 0, killAt: 'lock.link.after:1' });
-              const longer = { ...round, seed: mix(seed, number, 8), count: 400, killAt: `${point}:1` };
-              ({ killed } = await victim.run(longer));
-            }
-            if (!killed) point = undefined;
-          } else {
-            const delay = next() * 400;
-            await victim.run({
-              ...round,
-              count: endless,
-              kill: (child) => setTimeout(() => child.kill('SIGKILL'), delay),
-            });
-          }
+          const point = await (form === 'points' ? killAtPoint(victim, round) : killAtRandom(victim, round));
           done(number++, point);
         } while (number < from + count && number % chainLength[form] !== 0 && more());
         await victim.run({ seed: 0, count: 3 });
         await victim.run({ seed: 0, count: 0 });
       } catch (error) {
-        throw Object.assign(error, { number });
+        throw Object.assign(error, { from: first });
       }
-    });
+    }, keep);
   }
 }
