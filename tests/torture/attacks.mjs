@@ -10,6 +10,7 @@ import { killBrowsers } from './browser-kill.mjs';
 import { findBrowser } from './browsers.mjs';
 import { Violation } from './ledger.mjs';
 import { killNode } from './node-kill.mjs';
+import { loseThePower } from './power-loss.mjs';
 
 const project = join(import.meta.dirname, '../..');
 
@@ -26,9 +27,10 @@ function here(attack, options) {
         count,
         more,
         keep: true,
+        // What was tried: how often, or at which point; nothing where that was not reached.
         done: (_, what) => {
           done++;
-          if (what !== undefined) tried++;
+          if (what !== undefined) tried += typeof what === 'number' ? what : 1;
         },
       });
       return { done, tried };
@@ -110,6 +112,14 @@ export const attacks = [
     goal: 5000,
     ready: () => true,
     run: here(killNode, { form: 'points' }),
+  },
+  {
+    name: 'power-loss',
+    title: 'Power loss under a Node writer, played at the calls on files: unsynced bytes and names kept, lost or torn',
+    unit: 'power losses',
+    goal: 100,
+    ready: () => true,
+    run: here(loseThePower, {}),
   },
   {
     name: 'chromium',
