@@ -11,7 +11,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { open } from 'nearfield';
-import { Ledger } from './ledger.mjs';
+import { Ledger, Violation } from './ledger.mjs';
 import { dump, mix, random, run } from './script.mjs';
 
 const genuine = { ...files };
@@ -40,13 +40,13 @@ class Contents {
   }
 }
 
-/** Follows what happens in `folder` from now on, until stop(). Calls `reached()` after each change and each sync. */
+/** Follows what happens in `folder` from now on, until stop(). Calls `reached(momentous)` after each change and each sync. */
 class Disk {
   #folder;
   #reached;
   #names = new Map();
   #safeNames = new Map();
-  /** Without these calls doing anything: the null control. */
+  // Syncing does nothing: the null control.
   #deaf;
 
   constructor(folder, reached, { deaf = false } = {}) {
@@ -87,7 +87,8 @@ class Disk {
       const contents = this.#names.get(name);
       if (call !== 'unlink') this.#names.set(this.#name(rest[0]), contents);
       if (call !== 'link') this.#names.delete(name);
-      await this.#reached();
+      // The moment on which everything hangs: a manifest is there, its name not yet safe.
+      await this.#reached(call === 'link' && String(rest[0]).includes('manifest-'));
       return result;
     };
   }
@@ -129,8 +130,8 @@ class Disk {
 }
 
 /**
- * Cases `from` to `from + count` of `seed`: one script each, with the power failing at about `share` of all moments.
- * Calls `done(number, states)` after each; stops when `more()` is false. Throws Violation, with `from`. `deaf` is the
+ * Cases `from` to `from + count` of `seed`: one script each, with the power failing at about `share` of all moments,
+ * and more often in the middle of a commit. Calls `done(number, states)` after each; stops when `more()` is false. Throws Violation, with `from`. `deaf` is the
  * null control: a disk on which syncing does nothing.
  */
 export async function loseThePower({
@@ -154,8 +155,8 @@ export async function loseThePower({
     let looking = Promise.resolve();
 
     // What the disk holds is put aside at once; it is looked at one after the other, so as not to hold all of it.
-    const look = () => {
-      if (broken !== undefined || next() >= share) return undefined;
+    const look = (momentous = false) => {
+      if (broken !== undefined || next() >= (momentous ? Math.max(share, 0.6) : share)) return undefined;
       const folder = join(base, `left-${states++}`);
       disk.leave(folder, next);
       const ledger = new Ledger({ relaxedMayGo: true });
@@ -169,7 +170,7 @@ export async function loseThePower({
           ledger.check({ found: await dump(db), recovery: (await db.info()).recovery });
           await db.close();
         } catch (error) {
-          broken = keep ? Object.assign(error, { message: `${error.message} (kept in ${folder})` }) : error;
+          broken = new Violation(`${error.message}${keep ? ` (kept in ${folder})` : ''}`, { cause: error });
           return;
         }
         rmSync(folder, { recursive: true });

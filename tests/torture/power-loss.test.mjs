@@ -6,7 +6,7 @@ import { loseThePower } from './power-loss.mjs';
 
 test('what was acknowledged as strict survives a power loss', async () => {
   let states = 0;
-  await loseThePower({ seed: 1, from: 0, count: 4, share: 0.06, done: (_, looked) => (states += looked) });
+  await loseThePower({ seed: 1, from: 0, count: 3, share: 0.04, done: (_, looked) => (states += looked) });
   assert.ok(states > 20, `${states}`);
 });
 

@@ -1,0 +1,20 @@
+// The list of guards is fresh: each stands in its file, once. `npm run torture:mutate` takes them away.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { list } from './guards.mjs';
+
+const project = join(import.meta.dirname, '../..');
+
+test('each guard stands in its file exactly once', () => {
+  const names = new Set();
+  for (const { file, name, find, put, by } of list) {
+    const text = readFileSync(join(project, file), 'utf8');
+    assert.equal(text.split(find).length - 1, 1, `${file}: ${name}`);
+    assert.notEqual(find, put, name);
+    assert.ok(!by.includes('/') || existsSync(join(project, by)), by);
+    assert.ok(!names.has(`${file}: ${name}`), name);
+    names.add(`${file}: ${name}`);
+  }
+});
