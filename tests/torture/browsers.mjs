@@ -20,9 +20,11 @@ export function findBrowser(kind) {
   ];
   for (const name of commands[kind]) {
     try {
-      candidates.push(execFileSync('which', [name], { encoding: 'utf8', stdio: 'pipe' }).trim());
+      const path = execFileSync('which', [name], { encoding: 'utf8', stdio: 'pipe' }).trim();
+      execFileSync(path, ['--version'], { stdio: 'pipe' });
+      candidates.push(path);
     } catch {
-      // Not that one.
+      // Not that one, or not one that runs.
     }
   }
   return candidates.find((path) => path && existsSync(path));
