@@ -117,7 +117,7 @@ const missed = [];
 for (const guard of chosen) {
   const { file, name, find, put: replacement, by } = guard;
   const path = join(copy, file);
-  const text = readFileSync(join(project, file), 'utf8');
+  const text = readFileSync(path, 'utf8');
   if (text.split(find).length !== 2) {
     console.error(`torture-mutate: ${file} does not hold exactly once: ${find}`);
     process.exit(1);

@@ -14,6 +14,7 @@ const database = (...rest) => cut('storage/database.cpp', 'tests_storage', ...re
 const power = 'tests/torture/power-loss.test.mjs';
 const volumes = 'tests/js/volumes.test.mjs';
 const guards = 'tests/torture/volume-guards.test.mjs';
+const fence = 'tests/js/node-fence.test.mjs';
 const node = (by, ...rest) => cut('js/src/volumes/node.ts', by, ...rest);
 const indexeddb = (by, ...rest) => cut('js/src/volumes/indexeddb.ts', by, ...rest);
 
@@ -61,8 +62,8 @@ export const list = [
   manifest('manifest: follows an earlier one', 'manifest.previous >= generation'),
 
   // Recovery.
-  recovery('segment is there', 'found == listing.end()'),
-  recovery('segment: length before reading', 'found->second != file.length'),
+  recovery('segment is there', 'length == nullptr'),
+  recovery('segment: length before reading', '*length != file.length'),
   recovery('segment: bound before memory', 'file.length > kMaxSealedBytes'),
   recovery('segment: kind of frame', 'frame.type != FrameType::kRows'),
   cut(
@@ -103,22 +104,22 @@ export const list = [
     'storage/recovery.cpp',
     'tests_storage',
     'files without a manifest are no new database',
-    'if (listing.empty()) co_return Recovered();',
+    'if (listing.lengths.empty()) co_return Recovered();',
     'co_return Recovered();',
   ),
   cut(
     'storage/recovery.cpp',
     'tests_storage',
     'numbers are used once',
-    'next_number = std::max(next_number, named->number + 1);',
-    '(void)next_number;',
+    'listing.next_number = std::max(listing.next_number, named->number + 1);',
+    '(void)0;',
   ),
   cut(
     'storage/recovery.cpp',
     'tests_storage',
     'a damaged generation is left in place',
-    '    if (skipped == 0) {\n      for',
-    '    {\n      for',
+    '  if (out.report.generations_skipped == 0) {\n    for',
+    '  {\n    for',
   ),
 
   // Rows.
@@ -181,18 +182,18 @@ export const list = [
     'await this.#publish(name, bytes, true);\n    await this.#syncFolder(this.path);',
     'await this.#publish(name, bytes, true);',
   ),
-  node(power, 'strict appends are synced', 'if (!relaxed) await handle.sync();'),
+  node(power, 'strict appends are synced', 'if (!relaxed) await log.handle.sync();'),
   node(
     power,
     'the log has a durable name',
-    'if (relaxed || this.#namedLog === name) return;\n    await this.#syncFolder(this.path);',
-    'if (relaxed || this.#namedLog === name) return;',
+    'if (!relaxed && !log.nameSynced) {\n        await this.#syncFolder(this.path);',
+    'if (!relaxed && !log.nameSynced) {',
   ),
   node(
     power,
     'a manifest has a durable name before anything is removed',
-    '    if (!relaxed) await this.#syncFolder(this.path);\n    // The commit stands.',
-    '    // The commit stands.',
+    '    if (!relaxed) await this.#syncFolder(this.path);\n    // The commit stands',
+    '    // The commit stands',
   ),
   node(
     power,
@@ -204,8 +205,8 @@ export const list = [
   node(
     volumes,
     'appends compare the generation',
-    'await this.#checkGeneration(generation);\n    const handle',
-    'const handle',
+    'await this.#checkGeneration(generation);\n    const log',
+    'const log',
   ),
   node(
     volumes,
@@ -214,19 +215,37 @@ export const list = [
     'const name',
   ),
   node(volumes, 'appends compare the length', 'if (size !== offset) throw', 'if (size === -1) throw'),
-  node(guards, 'a log that was removed takes nothing', 'if (nlink === 0) throw', 'if (false) throw'),
+  node(guards, 'a log that was removed takes nothing', 'if (nlink === 0) {', 'if (false) {'),
   node(
     volumes,
     'a name is given once',
     'await this.#files.link(draft, target);',
     'await this.#files.copyFile(draft, target);',
   ),
-  node(volumes, 'a failed append is taken back', 'await handle.truncate(offset);'),
+  node(volumes, 'a failed append is taken back', 'await log.handle.truncate(offset).catch(() => {});'),
   node(volumes, 'the lock of another host is kept', 'if (owner.host !== this.#hostname) return false;'),
   node(
     volumes,
     'the lock of a living process is kept',
     "if (started !== undefined && (started === '' || owner.started === '' || started === owner.started)) return false;",
+  ),
+  node(
+    fence,
+    'a name is given by the owner of the lock',
+    'await this.#checkLock();\n      await this.#giveName(draft, target);',
+    'await this.#giveName(draft, target);',
+  ),
+  node(
+    fence,
+    'the log is taken over by the owner of the lock',
+    'await this.#checkLock();\n      await this.#files.rename(draft, target);',
+    'await this.#files.rename(draft, target);',
+  ),
+  node(
+    fence,
+    'an append counts while the lock is held',
+    '      await this.#checkLock();\n    } catch (cause) {',
+    '    } catch (cause) {',
   ),
   node(guards, 'a lock that changed hands is put back', 'if (moved !== found) await', 'if (moved === undefined) await'),
   node(guards, 'only our own lock is removed', 'if (!ours) return;'),
@@ -272,5 +291,5 @@ export const list = [
     'bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice()',
     'bytes',
   ),
-  indexeddb(volumes, 'one writer', 'if (heldHere.has(name)) throw busy;', ''),
+  cut('js/src/volumes/tabs.ts', volumes, 'one writer', 'if (heldHere.has(name)) throw this.#busy();'),
 ];

@@ -6,7 +6,7 @@ import files from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { basename, dirname } from 'node:path';
 
-const calls = ['access', 'link', 'mkdir', 'readFile', 'readdir', 'rename', 'stat', 'unlink'];
+const calls = ['access', 'copyFile', 'link', 'mkdir', 'readFile', 'readdir', 'rename', 'stat', 'unlink'];
 const handleCalls = ['close', 'read', 'stat', 'sync', 'truncate', 'write'];
 
 /** Calls `reached(name)` at every point of the database in `folder`, before going on. */

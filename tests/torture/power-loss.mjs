@@ -53,7 +53,7 @@ class Disk {
     this.#folder = folder;
     this.#reached = reached;
     this.#deaf = deaf;
-    for (const call of ['link', 'rename', 'unlink']) files[call] = this.#wrap(call);
+    for (const call of ['copyFile', 'link', 'rename', 'unlink']) files[call] = this.#wrap(call);
     files.open = (path, flags, ...rest) => this.#open(path, flags, ...rest);
     syncBuiltinESMExports();
   }
@@ -85,8 +85,13 @@ class Disk {
       const name = this.#name(path);
       if (name === undefined) return result;
       const contents = this.#names.get(name);
-      if (call !== 'unlink') this.#names.set(this.#name(rest[0]), contents);
-      if (call !== 'link') this.#names.delete(name);
+      if (call === 'copyFile') {
+        const copied = new Contents();
+        copied.bytes = contents.bytes;
+        this.#names.set(this.#name(rest[0]), copied);
+      }
+      if (call === 'link' || call === 'rename') this.#names.set(this.#name(rest[0]), contents);
+      if (call === 'unlink' || call === 'rename') this.#names.delete(name);
       // The moment on which everything hangs: a manifest is there, its name not yet safe.
       await this.#reached(call === 'link' && String(rest[0]).includes('manifest-'));
       return result;
