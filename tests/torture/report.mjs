@@ -20,7 +20,7 @@ export function readReport(file = reportFile) {
 
 export function writeReport(report, file = reportFile) {
   const rows = report.rows.map((row) => `    ${JSON.stringify(row)}`).join(',\n');
-  const text = `{\n  "format": 1,\n  "rows": [\n${rows}\n  ]\n}\n`;
+  const text = `{\n  "format": 1,\n  "rows": [${rows === '' ? '' : `\n${rows}\n  `}]\n}\n`;
   writeFileSync(`${file}.new`, text);
   renameSync(`${file}.new`, file);
 }
