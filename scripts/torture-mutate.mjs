@@ -129,7 +129,7 @@ for (const guard of chosen) {
   const built = build(guard);
   let verdict;
   if (!built.ok) {
-    verdict = `NOT TRIED, it does not compile: ${/.*error.*/.exec(built.text)?.[0] ?? built.text.slice(-300)}`;
+    verdict = `NOT TRIED, it does not compile: ${/.*error:.*/.exec(built.text)?.[0] ?? built.text.slice(-300)}`;
   } else {
     const failure = firstFailure({ by });
     verdict = failure === undefined ? 'MISSED' : `${by}: ${failure.trim()}`;

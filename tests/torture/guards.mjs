@@ -2,7 +2,7 @@
 //
 // `find` stands in `file` exactly once. `by` names a suite: a test binary of C++, or a test file of JavaScript.
 
-const off = (file, by, name, condition) => ({ file, by, name, find: condition, put: `false && (${condition})` });
+const off = (file, by, name, condition) => ({ file, by, name, find: condition, put: `(false && (${condition}))` });
 const cut = (file, by, name, find, put = '') => ({ file, by, name, find, put });
 
 const format = (...rest) => off('storage/format.cpp', 'tests_storage', ...rest);

@@ -37,7 +37,8 @@ async function write() {
 }
 
 if (parameters.has('worker') && typeof document !== 'undefined') {
-  new Worker(`./page.mjs${location.search}`, { type: 'module' });
+  const worker = new Worker(new URL(`./page.mjs${location.search}`, import.meta.url), { type: 'module' });
+  worker.onerror = ({ message }) => say(`trouble the worker failed: ${message}`);
 } else {
   write().catch((error) => say(`trouble ${error.code ?? ''} ${error.stack ?? error}`));
 }
