@@ -18,9 +18,9 @@ for (const [name, launch] of Object.entries(browsers)) {
         const { faultRun } = await import('/tests/js/fault-script.mjs');
         const { deleteDatabase, plans, shim } = await import('/tests/js/indexeddb-faults.mjs');
         const openDatabase = async (path) => {
-          const { session, readOnly } = await openSession({ path, storage: 'indexeddb', durability });
+          const session = await openSession({ path, storage: 'indexeddb', durability });
           return {
-            db: new Database(session, readOnly),
+            db: new Database(session),
             abandon: async () => {
               await session.volume.unlock();
               await session.volume.close();

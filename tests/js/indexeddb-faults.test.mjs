@@ -13,9 +13,9 @@ for (const durability of long ? ['strict', 'relaxed'] : ['strict']) {
   suite(`indexeddb, ${durability}: whichever request fails, and however`, async (test) => {
     let runs = 0;
     const openDatabase = async (path) => {
-      const { session, readOnly } = await openSession({ path, storage: 'indexeddb', durability });
+      const session = await openSession({ path, storage: 'indexeddb', durability });
       return {
-        db: new Database(session, readOnly),
+        db: new Database(session),
         abandon: async () => {
           await session.volume.unlock();
           await session.volume.close();

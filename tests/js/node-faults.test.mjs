@@ -46,9 +46,9 @@ test('node: whichever operation fails, and however', async (t) => {
     });
     const openDatabase = async (place) => {
       const volume = await NodeVolume.open(place, false, files);
-      const session = await Session.open(volume, false, 'strict');
+      const session = await Session.open(volume);
       return {
-        db: new Database(session, false),
+        db: new Database(session),
         abandon: async () => {
           await volume.unlock();
           await volume.close();

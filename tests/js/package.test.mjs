@@ -21,7 +21,13 @@ test('every export names a file that is there, types first', () => {
 });
 
 test('the names it exports are the promised ones', async () => {
-  assert.deepEqual(Object.keys(await import('nearfield')).sort(), ['NearfieldError', 'load', 'loadEmbedder', 'open']);
+  assert.deepEqual(Object.keys(await import('nearfield')).sort(), [
+    'NearfieldError',
+    'doctor',
+    'load',
+    'loadEmbedder',
+    'open',
+  ]);
 });
 
 test('importing it touches no global and starts nothing', () => {

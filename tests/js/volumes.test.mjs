@@ -256,35 +256,6 @@ test('indexeddb: records of others are left alone', async () => {
   await volume.close();
 });
 
-test('indexeddb: listing does not read sealed files, whose lengths their manifest knows', async () => {
-  const volume = new IndexedDbVolume('/nearfield/sealed');
-  await volume.write('segment-000000000000000a', bytes(1, 2, 3));
-  await volume.write('index-000000000000000b', bytes(1));
-  await volume.commit(0, bytes(7), [], false);
-  await volume.append('log-0000000000000001', 0, 1, bytes(1, 2), false);
-  const read = [];
-  const get = IDBObjectStore.prototype.get;
-  IDBObjectStore.prototype.get = function (key) {
-    read.push(key.slice(key.lastIndexOf('/') + 1));
-    return get.call(this, key);
-  };
-  try {
-    assert.deepEqual(
-      (await volume.list()).sort((a, b) => (a.name < b.name ? -1 : 1)),
-      [
-        { name: 'index-000000000000000b', length: undefined },
-        { name: 'log-0000000000000001', length: 2 },
-        { name: 'manifest-0000000000000001', length: 1 },
-        { name: 'segment-000000000000000a', length: undefined },
-      ],
-    );
-  } finally {
-    IDBObjectStore.prototype.get = get;
-  }
-  assert.deepEqual(read.sort(), ['log-0000000000000001.0000000000000000', 'manifest-0000000000000001']);
-  await volume.close();
-});
-
 test('indexeddb: a connection the browser closed is opened again', async () => {
   const volume = new IndexedDbVolume('/nearfield/reopened');
   await volume.write('segment-1', bytes(1));
