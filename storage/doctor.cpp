@@ -484,7 +484,8 @@ class Salvager {
                ", but for those that older files hold");
           continue;
         }
-        CO_RETURN_IF_ERROR(co_await overlay_segment(segment.file.number, entry.number, known, *live));
+        CO_RETURN_IF_ERROR(
+            co_await overlay_segment(segment.file.number, segment.file.checksum, entry.number, known, *live));
       }
     }
     co_return Status();
@@ -506,18 +507,24 @@ class Salvager {
         continue;
       }
       CO_RETURN_IF_ERROR(
-          co_await overlay_segment(named->number, target->first, known.at(target->first), *target->second));
+          co_await overlay_segment(named->number, {}, target->first, known.at(target->first), *target->second));
     }
     co_return Status();
   }
 
-  Task<Status> overlay_segment(uint64_t number, uint64_t collection, const std::unordered_set<uint64_t>& known,
-                               LiveCollection& live) {
+  // `checksum` is the footer's, where a manifest says it: a file whose footer is another's is not ours at all.
+  Task<Status> overlay_segment(uint64_t number, std::optional<uint64_t> checksum, uint64_t collection,
+                               const std::unordered_set<uint64_t>& known, LiveCollection& live) {
     const std::string name = file_name(FileKind::kSegment, number);
     CO_ASSIGN_OR_RETURN(const Bytes bytes, co_await read_listed(effects_, volume_.listing, name));
     const Scan scan = scan_file(FileKind::kSegment, number, {collection}, bytes);
     if (!scan.damage.empty()) lose(name + ": " + region_text(scan.damage) + " do not check out");
-    if (scan.link != collection) co_return Status();
+    if (scan.link != collection || scan.frames.empty()) co_return Status();
+    const Frame& last = scan.frames.back().frame;
+    if (checksum && last.type == FrameType::kFooter && last.checksum != *checksum) {
+      lose(name + " is not the file that its manifest names; nothing was taken from it");
+      co_return Status();
+    }
     for (const PlacedFrame& each : scan.frames) {
       if (each.frame.type != FrameType::kRows) continue;
       Result<Batch> decoded = decode_rows(each.frame.payload);

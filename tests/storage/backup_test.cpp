@@ -191,6 +191,7 @@ TEST_CASE("a backup under way keeps its files, and holds the state at its start"
     const Contents expected = contents_of(db);
     Task<Result<BackupReport>> backup = db.backup(kStream);
     backup.start();
+    runner.host.hold();
     // Three generations: without a pin, the files of the first would be gone.
     for (int i = 0; i < 3; ++i) {
       const Point point = {"p" + std::to_string(i), {1, 1, 1}, "later", ""};
@@ -202,6 +203,7 @@ TEST_CASE("a backup under way keeps its files, and holds the state at its start"
       REQUIRE(write.take().ok());
       REQUIRE(commit.take().ok());
     }
+    runner.host.release();
     while (!backup.done()) REQUIRE(runner.host.step());
     REQUIRE(backup.take().ok());
     const Contents later = contents_of(db);

@@ -18,7 +18,8 @@ struct Patient {
   Contents newest;
   uint64_t generation = 0;
 
-  Patient() {
+  // Another word makes another database with files of the same names.
+  explicit Patient(const std::string& word = "other words") {
     SimulatedVolume volume;
     DatabaseRunner runner(volume, 1);
     REQUIRE(runner.open()->ok());
@@ -28,10 +29,10 @@ struct Patient {
       for (const Point& each : upserts) versions[each.id].insert(point_text(each.text, each.payload, each.vector));
       REQUIRE(runner.host.run(db.write({{"notes", {deletes, upserts}}}, Durability::kStrict)).ok());
     };
-    write({{"a", {1, 2, 3}, "first words", "{\"n\":1}"}, {"b", {}, "more words", ""}}, {});
+    write({{"a", {1, 2, 3}, "first " + word, "{\"n\":1}"}, {"b", {}, "more words", ""}}, {});
     write({{"c", {0, 1, 0}, "", ""}}, {"b"});
     REQUIRE(runner.host.run(db.checkpoint()).ok());
-    write({{"a", {3, 2, 1}, "other words", ""}}, {});
+    write({{"a", {3, 2, 1}, word, ""}}, {});
     REQUIRE(runner.host.run(db.checkpoint()).ok());
     write({{"d", {}, "fourth", ""}}, {"a"});
     write({{"e", {1, 1, 1}, "fifth", ""}}, {});
@@ -231,6 +232,22 @@ TEST_CASE("missing, cut and exchanged files are seen, and a repair invents nothi
       check_patient(patient, files, name);
     }
   }
+}
+
+TEST_CASE("files of another database with the same names are not taken for ours") {
+  const Patient patient;
+  const Patient other("foreign");
+  size_t exchanged = 0;
+  for (const auto& [name, bytes] : patient.files) {
+    CAPTURE(name);
+    const auto found = other.files.find(name);
+    if (name.starts_with("manifest-") || found == other.files.end() || found->second == bytes) continue;
+    auto files = patient.files;
+    files[name] = found->second;
+    check_patient(patient, files, name);
+    ++exchanged;
+  }
+  CHECK(exchanged >= 3);
 }
 
 TEST_CASE("several damaged places at once") {

@@ -152,6 +152,17 @@ class Simulator {
     return out;
   }
 
+  // Effects asked for and not yet performed wait until release(), while others go on.
+  void hold() {
+    for (PendingEffect& effect : effects_.take_pending()) pending_.push_back(std::move(effect));
+    held_ = std::move(pending_);
+    pending_.clear();
+  }
+  void release() {
+    for (PendingEffect& effect : held_) pending_.push_back(std::move(effect));
+    held_.clear();
+  }
+
   // Performs one pending effect, any of them. False: none is pending, or the machine has crashed.
   bool step() {
     if (crashed_) return false;
@@ -336,6 +347,7 @@ class Simulator {
   Random random_;
   EffectQueue effects_;
   std::vector<PendingEffect> pending_;
+  std::vector<PendingEffect> held_;
   uint64_t performed_ = 0;
   uint64_t fail_at_ = 0;
   Code fail_code_ = Code::kOk;
