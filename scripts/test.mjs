@@ -112,6 +112,7 @@ const steps = [
   ['cli', () => nodeTests('tests/cli')],
   ['package', () => nodeTests('tests/package')],
   ['browser', () => nodeTests('tests/browser')],
+  ['torture', () => nodeTests('tests/torture')],
 ];
 
 function finish() {

@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { measureSizes, sizesFile } from '../../scripts/sizes.mjs';
 
-const bars = { 'nearfield.wasm': 180 * 1024, javascript: 25 * 1024 };
+// Everything there is: a page that does not back up, follow or recover loads about two thirds of the JavaScript.
+const bars = { 'nearfield.wasm': 260 * 1024, javascript: 36 * 1024 };
 const measured = measureSizes();
 const noted = JSON.parse(readFileSync(sizesFile, 'utf8'));
 
