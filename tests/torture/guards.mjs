@@ -82,7 +82,7 @@ export const list = [
     'sections.ok() && memory.attach_derived(sections.value())',
     'sections.ok() && (memory.attach_derived(sections.value()) || true)',
   ),
-  recovery('manifest: bound before memory', 'length > kMaxManifestBytes'),
+  recovery('manifest: bound', 'bytes.size() > kMaxManifestBytes'),
   recovery('log record: known collection', 'entry == out.manifest.collections.end()'),
   cut(
     'storage/recovery.cpp',
@@ -251,7 +251,12 @@ export const list = [
     '    } catch (cause) {',
   ),
   node(guards, 'a lock that changed hands is put back', 'if (moved !== found) await', 'if (moved === undefined) await'),
-  node(guards, 'only our own lock is removed', 'if (!ours) return;'),
+  node(
+    guards,
+    'only our own lock is removed',
+    'if ((await this.#readLock()) === text) {',
+    'if ((await this.#readLock()) !== undefined) {',
+  ),
   node(
     guards,
     'short writes go on',
@@ -279,8 +284,8 @@ export const list = [
     'else if (found !== expected) abort',
     'else if (found === -1) abort',
   ),
-  indexeddb(volumes, 'the length is compared', 'if (length !== offset) abort(conflict);\n          else ', ''),
-  indexeddb(volumes, 'a name is given once', 'files.add(record, key)', 'files.put(record, key)'),
+  indexeddb(volumes, 'the length is compared', 'if (length !== offset) steps.abort(conflict);\n          else ', ''),
+  indexeddb(volumes, 'a name is given once', 'files.add(recordOf(bytes), key)', 'files.put(recordOf(bytes), key)'),
   indexeddb(
     volumes,
     'an aborted transaction is a failure',
