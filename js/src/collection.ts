@@ -307,7 +307,11 @@ export class Collection<Payload extends object = Record<string, unknown>> {
     checkSignal(signal);
     let running = true;
     const cancel = () => {
-      if (running) this.#session.engine().call('_cancelOptimize', this.#message({}).finish());
+      try {
+        if (running) this.#session.engine().call('_cancelOptimize', this.#message({}).finish());
+      } catch {
+        // The database was closed or its engine broke, and `finished` says so.
+      }
     };
     const watch = async () => {
       while (running) {

@@ -156,9 +156,9 @@ export async function openVolume(storage: unknown, path: unknown, readOnly: bool
       }
       return (await import('./volumes/node.js')).NodeVolume.open(place, readOnly);
     case 'indexeddb':
-      return new (await import('./volumes/indexeddb.js')).IndexedDbVolume(mountPoint(place));
+      return new (await import('./volumes/indexeddb.js')).IndexedDbVolume(mountPoint(place), readOnly);
     case 'opfs':
-      return new (await import('./volumes/opfs.js')).OpfsVolume(mountPoint(place));
+      return new (await import('./volumes/opfs.js')).OpfsVolume(mountPoint(place), readOnly);
   }
 }
 

@@ -223,3 +223,15 @@ test('closing while the database is being opened ends both', async () => {
   await volume.close();
   await listing;
 });
+
+test('a reader does not make a database where there is none', async () => {
+  const reader = new IndexedDbVolume(path, true);
+  await rejectsWith('NotFound', reader.list());
+  await rejectsWith('NotFound', reader.list());
+  assert.ok(!(await indexedDB.databases()).some(({ name }) => name === path));
+  const writer = new IndexedDbVolume(path);
+  await writer.write('segment-1', text('x'));
+  assert.deepEqual(await reader.list(), [{ name: 'segment-1' }]);
+  await reader.close();
+  await writer.close();
+});

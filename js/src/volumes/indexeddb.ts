@@ -16,6 +16,7 @@ import {
   generationOf,
   manifestOf,
   nameTaken,
+  noSuchDatabase,
   noSuchFile,
   otherGeneration,
   otherLength,
@@ -55,6 +56,7 @@ interface Steps {
 export class IndexedDbVolume implements Volume {
   readonly kind = 'indexeddb';
   readonly path: string;
+  readonly #readOnly: boolean;
   #connection: Promise<IDBDatabase> | undefined;
   // What #connection resolved to.
   #current: IDBDatabase | undefined;
@@ -68,9 +70,10 @@ export class IndexedDbVolume implements Volume {
   readonly #lock: WriterLock;
   readonly #announcements: Announcements;
 
-  /** `path` is the mount point: absolute, without a slash at its end. */
-  constructor(path: string) {
+  /** `path` is the mount point: absolute, without a slash at its end. `readOnly`: a missing database is not made. */
+  constructor(path: string, readOnly = false) {
     this.path = path;
+    this.#readOnly = readOnly;
     this.#lock = new WriterLock(path);
     this.#announcements = new Announcements(path);
   }
@@ -383,6 +386,7 @@ export class IndexedDbVolume implements Volume {
       }
       let late = false;
       let vanished = false;
+      let missing = false;
       const timer = setTimeout(() => {
         late = true;
         reject(
@@ -391,7 +395,12 @@ export class IndexedDbVolume implements Volume {
           }),
         );
       }, openTimeoutMs);
-      request.onupgradeneeded = () => {
+      request.onupgradeneeded = ({ oldVersion }) => {
+        if (this.#readOnly && oldVersion === 0 && !this.#opened) {
+          missing = true;
+          request.transaction?.abort();
+          return;
+        }
         if (this.#opened) {
           // It was here before. Making an empty one in its place would look like a database without data.
           vanished = true;
@@ -409,6 +418,10 @@ export class IndexedDbVolume implements Volume {
       };
       request.onerror = () => {
         clearTimeout(timer);
+        if (missing) {
+          reject(noSuchDatabase(this.path));
+          return;
+        }
         reject(
           vanished
             ? new NearfieldError('StorageFailed', `${this.path} was deleted while it was open`, { value: this.path })

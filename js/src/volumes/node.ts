@@ -20,6 +20,7 @@ import {
   manifestOf,
   nameTaken,
   newestGeneration,
+  noSuchDatabase,
   noSuchFile,
   otherGeneration,
   otherLength,
@@ -323,7 +324,7 @@ export class NodeVolume implements Volume {
     } catch (cause) {
       if (codeOf(cause) === 'ENOENT' && !this.#readOnly && this.#lockText === undefined) return [];
       if (codeOf(cause) === 'ENOENT' && this.#readOnly) {
-        throw new NearfieldError('NotFound', `there is no database at ${this.path}`, { value: this.path, cause });
+        throw noSuchDatabase(this.path, cause);
       }
       throw this.#failed('list', '', cause);
     }

@@ -19,6 +19,7 @@ import {
   manifestOf,
   nameTaken,
   newestGeneration,
+  noSuchDatabase,
   noSuchFile,
   otherGeneration,
   otherLength,
@@ -50,6 +51,7 @@ interface WorkerFileHandle extends FileSystemFileHandle {
 export class OpfsVolume implements Volume {
   readonly kind = 'opfs';
   readonly path: string;
+  readonly #readOnly: boolean;
   readonly #lock: WriterLock;
   readonly #announcements: Announcements;
   // Held as long as the lock is.
@@ -60,7 +62,8 @@ export class OpfsVolume implements Volume {
   #turn: Promise<unknown> = Promise.resolve();
 
   /** `path` is absolute, without a slash at its end; its parts are folders. Unsupported outside dedicated workers. */
-  constructor(path: string) {
+  constructor(path: string, readOnly = false) {
+    this.#readOnly = readOnly;
     const prototype = typeof FileSystemFileHandle === 'undefined' ? undefined : FileSystemFileHandle.prototype;
     if (prototype === undefined || !('createSyncAccessHandle' in prototype)) {
       throw new NearfieldError(
@@ -75,6 +78,7 @@ export class OpfsVolume implements Volume {
   }
 
   async list(): Promise<FileEntry[]> {
+    if (this.#readOnly && (await this.#folder(false)) === undefined) throw noSuchDatabase(this.path);
     return (await this.#names()).map((name) => ({ name }));
   }
 

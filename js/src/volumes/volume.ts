@@ -98,3 +98,7 @@ export function nameTaken(path: string, name: string): NearfieldError {
 export function noSuchFile(path: string, name: string): NearfieldError {
   return new NearfieldError('NotFound', `there is no file ${name} in ${path}`, { value: name });
 }
+
+export function noSuchDatabase(path: string, cause?: unknown): NearfieldError {
+  return new NearfieldError('NotFound', `there is no database at ${path}`, { value: path, cause });
+}
