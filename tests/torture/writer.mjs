@@ -31,9 +31,14 @@ else if (killAt !== undefined) {
   });
 }
 
-const { open } = await import('nearfield');
+const { doctor, open } = await import('nearfield');
 const start = () => open({ path });
 say('ready');
+// What a kill leaves behind is nothing that a doctor would call damage.
+const examined = await doctor({ path }).catch((error) => {
+  if (error.code !== 'NotFound') throw error;
+});
+if (examined?.healthy === false) throw new Error(`the doctor found: ${examined.problems.join('; ')}`);
 const place = { db: await start(), collections: new Map() };
 const found = await dump(place.db);
 say(`found ${JSON.stringify({ found, recovery: (await place.db.info()).recovery })}`);
