@@ -1,7 +1,8 @@
 // What opening and saving a large database costs: time to open it in Node and in Chromium, bytes written for one row,
-// bytes written over a long mixed run against bytes accepted, memory while it is saved.
+// bytes written over a long mixed run against bytes accepted, memory while it is saved, how long a search waits while it
+// is compacted.
 //
-//   node tests/bench/storage.mjs [--rows 100000] [--runs 5] [--only open,row,save,mixed,browser] [--folder <kept>]
+//   node tests/bench/storage.mjs [--rows 100000] [--runs 5] [--only open,row,save,compact,mixed,browser] [--folder <kept>]
 //
 // The database has 384 dimensions, cosine, an hnsw index, full-text search, and texts and payloads of real passages
 // where ../shared/data/vectors-dev is there (its rows again, with seeded noise, beyond the first 50,000), seeded random
@@ -30,7 +31,7 @@ const { values: options } = parseArgs({
   options: {
     rows: { type: 'string', default: '100000' },
     runs: { type: 'string', default: '5' },
-    only: { type: 'string', default: 'open,row,save,mixed,browser' },
+    only: { type: 'string', default: 'open,row,save,compact,mixed,browser' },
     folder: { type: 'string' },
     worker: { type: 'string' },
   },
@@ -187,6 +188,38 @@ const workers = {
     const peak = /VmHWM:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'));
     const rssPeak = peak === null ? undefined : Number(peak[1]) * 1024;
     return { data, before, after: memories[0].buffer.byteLength, rssBefore, rssPeak };
+  },
+
+  // Six of ten rows are deleted, so that it compacts itself, and its graph is built anew; searches go on.
+  async compact(folder) {
+    const { open } = await import('nearfield');
+    const db = await open({ path: folder, storage: 'node' });
+    const points = await db.collection('points');
+    const random = seededRandom(seed + 2);
+    const search = async () => {
+      const vector = Float32Array.from({ length: dim }, () => random() - 0.5);
+      // From when it could have been answered: the wait for other work of this thread counts.
+      const asked = performance.now();
+      await new Promise((resolve) => setImmediate(resolve));
+      await points.search({ vector, k: 10, include: [] });
+      return performance.now() - asked;
+    };
+    const quiet = [];
+    for (let i = 0; i < 300; i++) quiet.push(await search());
+    const doomed = Array.from({ length: rows }, (_, i) => `point-${i}`).filter((_, i) => i % 10 < 6);
+    const started = performance.now();
+    await points.delete(doomed, { durability: 'relaxed' });
+    const deleteMs = performance.now() - started;
+    const busy = [];
+    while ((await points.info()).tombstones > 0) {
+      busy.push(await search());
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    const compactMs = performance.now() - started - deleteMs;
+    await db.close();
+    const at = (times, share) => times.slice().sort((a, b) => a - b)[Math.floor((times.length - 1) * share)];
+    const shares = (times) => ({ median: at(times, 0.5), p99: at(times, 0.99), max: at(times, 1) });
+    return { deleteMs, compactMs, searches: busy.length, quiet: shares(quiet), busy: shares(busy) };
   },
 
   async mixed(folder) {
@@ -361,6 +394,13 @@ async function measure() {
       if (save.rssPeak !== undefined) {
         table.push(['  by which the process grew, MiB', ((save.rssPeak - save.rssBefore) / mib).toFixed(1), '']);
       }
+    }
+    if (only.includes('compact')) {
+      const { quiet, busy, ...rest } = (figures.compact = run('compact', copy('compact')));
+      table.push(['compaction: ms, searches meanwhile', `${rest.compactMs.toFixed(0)}, ${rest.searches}`, '']);
+      const row = ({ median, p99, max }) => [median, p99, max].map((ms) => ms.toFixed(1)).join(', ');
+      table.push(['  a search before it, ms: median, p99, longest', row(quiet), '']);
+      table.push(['  a search meanwhile', row(busy), 'longest <= 50']);
     }
     if (only.includes('mixed')) {
       const mixed = (figures.mixed = run('mixed', path.join(scratch, 'mixed')));
