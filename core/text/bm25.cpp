@@ -52,7 +52,7 @@ struct Postings {
 struct TermEntry {
   Postings postings;
   uint32_t text_end = 0;   // in State::texts; the term starts where the one before ends
-  uint32_t row_count = 0;  // live rows that hold the term: df
+  uint32_t row_count = 0;  // live rows that hold the term, and those removed without its being told
 };
 
 // Reads postings that were checked or written by us.
@@ -122,6 +122,7 @@ struct Bm25::State {
   std::vector<uint32_t> lengths;  // by row: its terms + 1; 0 for rows never added or removed
   size_t live_rows = 0;
   uint64_t live_terms = 0;  // the sum of the live rows' lengths
+  bool untold = false;      // rows were removed without their terms
 
   std::string_view text(TermId id) const {
     const uint32_t begin = id == 0 ? 0 : terms[id - 1].text_end;
@@ -158,6 +159,20 @@ struct Bm25::State {
     for (TermId id = 0; id < terms.size(); ++id) slots[slot_of(text(id))] = id;
   }
 
+  // df: live rows that hold the term.
+  size_t rows_with(const TermEntry& term) const {
+    if (!untold || term.row_count == 0) return term.row_count;
+    size_t count = 0;
+    for_each_posting(term.postings.bytes, [&](RowId row, uint32_t) { count += lengths[row] != 0 ? 1 : 0; });
+    return count;
+  }
+
+  void forget(RowId row) {
+    --live_rows;
+    live_terms -= lengths[row] - 1;
+    lengths[row] = 0;
+  }
+
   // What tf is weighed against in a row. A removed row (0) gets some number; its score is not looked at.
   double norm(uint32_t length_plus_one) const {
     const double mean = static_cast<double>(live_terms) / static_cast<double>(live_rows);
@@ -169,7 +184,7 @@ struct Bm25::State {
   void accumulate(const TermEntry& term, double repeats, std::span<const double> singles,
                   std::span<double> scores) const {
     const auto n = static_cast<double>(live_rows);
-    const double df = term.row_count;
+    const auto df = static_cast<double>(rows_with(term));
     const double weight = repeats * std::log(1 + (n - df + 0.5) / (df + 0.5)) * (options.k1 + 1);
     for_each_posting(term.postings.bytes, [&](RowId row, uint32_t tf) {
       scores[row] += tf == 1 ? weight * singles[row] : weight * tf / (tf + norm(lengths[row]));
@@ -221,9 +236,14 @@ void Bm25::remove(RowId row, std::span<const std::string_view> terms) {
     assert(state.terms[id].row_count > 0);
     --state.terms[id].row_count;
   }
-  --state.live_rows;
-  state.live_terms -= state.lengths[row] - 1;
-  state.lengths[row] = 0;
+  state.forget(row);
+}
+
+void Bm25::remove(RowId row) {
+  State& state = *state_;
+  if (row >= state.lengths.size() || state.lengths[row] == 0) return;
+  state.forget(row);
+  state.untold = true;
 }
 
 std::vector<Scored> Bm25::search(std::span<const std::string_view> terms, const RowSet& allowed, size_t limit,
@@ -279,7 +299,7 @@ std::vector<Scored> Bm25::search(std::span<const std::string_view> terms, const 
 double Bm25::share_of_rows(std::string_view term) const {
   const std::optional<TermId> id = state_->find(term);
   if (!id.has_value()) return 0;
-  return static_cast<double>(state_->terms[*id].row_count) /
+  return static_cast<double>(state_->rows_with(state_->terms[*id])) /
          static_cast<double>(std::max<size_t>(1, state_->live_rows));
 }
 

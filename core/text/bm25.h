@@ -42,6 +42,9 @@ class Bm25 {
   // Takes the row out of the statistics; `terms` must be those it was added with, in any order. Its postings stay and
   // are skipped from now on; they go when the index is built anew. A row that was not added is left alone.
   void remove(RowId row, std::span<const std::string_view> terms);
+  // The same where the terms are not at hand. From then on a search counts the rows of its terms itself, which means to
+  // go through their postings twice.
+  void remove(RowId row);
 
   // The best `limit` rows of `allowed` that hold at least one of `terms` (a term that repeats counts each time),
   // by score, then by row. More than `limit` come back when the last score is shared, so that the caller can break
