@@ -6,7 +6,9 @@
 
 #include "core/base/hash.h"
 #include "storage/backup.h"
+#include "storage/body_scan.h"
 #include "storage/log.h"
+#include "storage/query.h"
 #include "storage/recovery.h"
 
 namespace nearfield {
@@ -46,9 +48,14 @@ constexpr uint64_t kCompactionPauseMs = 0;
 // Closing waits for a compaction of at most so many rows without a graph: a tenth of a second.
 constexpr size_t kMaxRowsCompactedOnClose = 20'000;
 
-Error unknown_collection(std::string_view name) {
-  return {Code::kNotFound, "there is no collection " + shown(name), shown(name)};
+// Queries that find their collection rewritten begin again so many times.
+constexpr int kQueryAttempts = 3;
+
+SegmentBuilder new_segment(const Collection& memory, const CollectionEntry& entry, uint64_t number) {
+  return {entry.number, number, memory.on_demand() ? kOnDemandFrameBytes : kFrameBytes};
 }
+
+bool is_compacting(const LiveCollection& live) { return live.compacting || live.memory.compacting(); }
 
 }  // namespace
 
@@ -63,7 +70,7 @@ struct PendingWrite {
 };
 
 struct Database::State {
-  State(EffectQueue& host, OpenOptions how) : effects(host), options(how) {}
+  State(EffectQueue& host, OpenOptions how) : effects(host), options(how), cache(host, how.cache_bytes) {}
 
   EffectQueue& effects;
   OpenOptions options;
@@ -73,6 +80,7 @@ struct Database::State {
   std::deque<PendingWrite*> waiting;
   uint64_t era = 0;
   Recovered now;  // what is committed, and what is in memory
+  FrameCache cache;
   bool closed = false;
   // A commit failed, and its manifest may or may not stand on the volume: hash64 of its bytes.
   std::optional<uint64_t> doubtful_manifest;
@@ -90,10 +98,10 @@ struct Database::State {
   Task<Status> publish(Manifest next);
 
   Task<Status> settle_doubt();
-  Task<Status> store_rows(LiveCollection& live, CollectionEntry& entry, bool keep_covered);
+  Task<Status> store_rows(LiveCollection& live, CollectionEntry& entry, size_t segments_kept);
   Task<Status> store_index(const Collection& memory, CollectionEntry& entry);
   Task<Status> store_batch(const Batch& batch, CollectionEntry& entry);
-  Task<Status> write_segment(SegmentBuilder& builder, CollectionEntry& entry);
+  Task<Status> write_segment(SegmentBuilder& builder, CollectionEntry& entry, LiveCollection& live);
   Task<Status> write_file(std::string name, Bytes bytes);
   Task<Status> append(std::span<const ByteView> records, Durability durability);
 
@@ -104,6 +112,11 @@ struct Database::State {
 
   bool compaction_is_due(const LiveCollection& live) const;
   Task<Status> compact(std::string name);
+  Task<Status> compact_on_demand(std::string name);
+
+  // Runs a query, and runs it again where the collection, or the file it read, was replaced meanwhile.
+  template <typename T, typename Start>
+  Task<Result<T>> query(Start start);
 };
 
 Status Database::State::check_writable() const {
@@ -166,18 +179,18 @@ Task<Status> Database::State::write_file(std::string name, Bytes bytes) {
   co_return Status();
 }
 
-Task<Status> Database::State::write_segment(SegmentBuilder& builder, CollectionEntry& entry) {
+Task<Status> Database::State::write_segment(SegmentBuilder& builder, CollectionEntry& entry, LiveCollection& live) {
   const SegmentEntry segment = builder.seal();
   CO_RETURN_IF_ERROR(co_await write_file(file_name(FileKind::kSegment, segment.file.number), builder.take()));
   entry.segments.push_back(segment);
-  builder = SegmentBuilder(entry.number, now.next_number++);
+  if (live.memory.on_demand()) live.frames[segment.file.number] = builder.frames();
+  builder.restart(now.next_number++);
   co_return Status();
 }
 
 // Writes the rows and deletes that no segment holds. Small last segments are written again together with them, so that
-// each is at least twice as large as the next and their number stays logarithmic; with `keep_covered`, not those that
-// the saved index belongs to.
-Task<Status> Database::State::store_rows(LiveCollection& live, CollectionEntry& entry, bool keep_covered) {
+// each is at least twice as large as the next and their number stays logarithmic, but not the first `segments_kept`.
+Task<Status> Database::State::store_rows(LiveCollection& live, CollectionEntry& entry, size_t segments_kept) {
   const Collection& memory = live.memory;
   if (!live.has_unstored_changes()) co_return Status();
   const auto rows = static_cast<RowId>(memory.row_count());
@@ -193,8 +206,8 @@ Task<Status> Database::State::store_rows(LiveCollection& live, CollectionEntry& 
   for (RowId row = first; row < rows && bytes < kSegmentBytes; ++row) bytes += size_of(memory.row(row));
   for (const std::string& id : live.deleted) bytes += id.size();
   bytes = std::max(bytes, kMinSegmentBytes);
-  const size_t kept = keep_covered && entry.index ? static_cast<size_t>(entry.index->segments) : 0;
-  while (entry.segments.size() > kept) {
+  const std::vector<SegmentEntry> segments_before = entry.segments;
+  while (entry.segments.size() > segments_kept) {
     const SegmentEntry& last = entry.segments.back();
     if (last.file.length > 2 * bytes || bytes + last.file.length > kSegmentBytes) break;
     bytes += last.file.length;
@@ -215,17 +228,40 @@ Task<Status> Database::State::store_rows(LiveCollection& live, CollectionEntry& 
                          [&](const std::string& id) { return !memory.contains(id); });
   }
 
-  SegmentBuilder builder(entry.number, now.next_number++);
+  SegmentBuilder builder = new_segment(memory, entry, now.next_number++);
   // Dead rows too: derived state counts rows as they are in memory.
-  for (RowId row = first; row < rows; ++row) {
-    builder.add_row(memory.row(row), !memory.is_live(row));
-    if (builder.full()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry));
+  if (first < memory.first_resident()) {
+    RowSet wanted(rows);
+    for (RowId row = first; row < rows; ++row) wanted.insert(row);
+    BodyScan scan(now, cache, live, std::move(wanted), FrameCache::Use::kOnce);
+    std::vector<float> components;
+    for (;;) {
+      Result<BodyScan::Step> step = scan.next();
+      if (step.code() == Code::kStorageCorrupt) {
+        // A damaged segment stays as it is, for a repair. It must not keep new rows from being stored.
+        entry.segments = segments_before;
+        co_return co_await store_rows(live, entry, entry.segments.size());
+      }
+      if (!step.ok()) co_return std::move(step).failure();
+      if (step.value() == BodyScan::Step::kEnd) break;
+      if (step.value() == BodyScan::Step::kWait) {
+        CO_RETURN_IF_ERROR(co_await scan.arrival());
+        continue;
+      }
+      scan.for_each([&](RowId row, const Body& body) { builder.add_row(body.view(components), !memory.is_live(row)); });
+      if (builder.full()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry, live));
+    }
+  } else {
+    for (RowId row = first; row < rows; ++row) {
+      builder.add_row(memory.row(row), !memory.is_live(row));
+      if (builder.full()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry, live));
+    }
   }
   for (const std::string& id : deletes) {
     builder.add_delete(id);
-    if (builder.full()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry));
+    if (builder.full()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry, live));
   }
-  if (!builder.empty()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry));
+  if (!builder.empty()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry, live));
   co_return Status();
 }
 
@@ -253,16 +289,17 @@ Task<Status> Database::State::store_index(const Collection& memory, CollectionEn
 
 // Writes a batch that is too large for the log.
 Task<Status> Database::State::store_batch(const Batch& batch, CollectionEntry& entry) {
-  SegmentBuilder builder(entry.number, now.next_number++);
+  LiveCollection& live = *find(entry.name);
+  SegmentBuilder builder = new_segment(live.memory, entry, now.next_number++);
   for (const std::string& id : batch.deletes) {
     builder.add_delete(id);
-    if (builder.full()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry));
+    if (builder.full()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry, live));
   }
   for (const Point& point : batch.upserts) {
     builder.add_row(row_view(point), false);
-    if (builder.full()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry));
+    if (builder.full()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry, live));
   }
-  if (!builder.empty()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry));
+  if (!builder.empty()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry, live));
   co_return Status();
 }
 
@@ -278,7 +315,8 @@ Task<Result<Manifest>> Database::State::draft(Occasion occasion, const LiveColle
     if (&live == leaving) continue;
     const uint64_t covered = entry.index && !live.rewrite ? entry.index->rows : 0;
     const bool stale = index_is_stale(live.memory.row_count(), covered, occasion);
-    CO_RETURN_IF_ERROR(co_await store_rows(live, entry, !stale));
+    const size_t kept = !stale && entry.index ? static_cast<size_t>(entry.index->segments) : 0;
+    CO_RETURN_IF_ERROR(co_await store_rows(live, entry, kept));
     if (stale) CO_RETURN_IF_ERROR(co_await store_index(live.memory, entry));
   }
   co_return next;
@@ -312,6 +350,9 @@ Task<Status> Database::State::publish(Manifest next) {
     live->rows_stored = live->memory.row_count();
     live->deleted.clear();
     live->rewrite = false;
+    // One that is being dropped or replaced has no entry any more.
+    const CollectionEntry* entry = now.manifest.find(live->memory.name());
+    if (entry != nullptr && entry->number == live->number) live->all_stored(*entry);
   }
   co_return Status();
 }
@@ -424,6 +465,7 @@ Task<Status> Database::State::carry_out(std::span<PendingWrite* const> group) {
       if (logged) continue;
       target.rows_stored = target.memory.row_count();
       target.deleted.clear();
+      target.memory.evict();
     }
     write->answer = deleted;
   }
@@ -431,12 +473,13 @@ Task<Status> Database::State::carry_out(std::span<PendingWrite* const> group) {
 }
 
 bool Database::State::compaction_is_due(const LiveCollection& live) const {
-  return !closed && !options.read_only && live.memory.wants_compaction();
+  return !closed && !options.read_only && !live.compaction_failed && live.memory.wants_compaction();
 }
 
 Task<Status> Database::State::compact(std::string name) {
   const LiveCollection* started = find(name);
   if (started == nullptr) co_return unknown_collection(name);
+  if (started->memory.on_demand()) co_return co_await compact_on_demand(std::move(name));
   const uint64_t number = now.manifest.find(name)->number;
   // Looked up anew after each pause: the collection may be gone.
   const auto still_there = [&]() -> Collection* {
@@ -468,6 +511,80 @@ Task<Status> Database::State::compact(std::string name) {
   find(name)->rewrite = true;
   CO_ASSIGN_OR_RETURN(Manifest next, co_await draft(Occasion::kRunning));
   co_return co_await publish(std::move(next));
+}
+
+// Live rows are read and written again, a segment at a time. Writes wait; searches go on.
+Task<Status> Database::State::compact_on_demand(std::string name) {
+  find(name)->cancelled = false;
+  const AsyncLock::Held held = co_await turn.acquire();
+  CO_RETURN_IF_ERROR(check_writable());
+  LiveCollection* found = find(name);
+  if (found == nullptr) co_return unknown_collection(name);
+  // It stays: whoever drops it has to wait for the turn.
+  LiveCollection& live = *found;
+  if (live.memory.count() == live.memory.row_count()) co_return Status();
+  struct Running {
+    LiveCollection& live;
+    explicit Running(LiveCollection& of) : live(of) { live.compacting = live.compaction_failed = true; }
+    ~Running() { live.compacting = false, live.rows_copied = 0; }
+  } const running(live);
+
+  CO_ASSIGN_OR_RETURN(Manifest next, co_await draft(Occasion::kRunning, &live));
+  CollectionEntry& entry = *next.find(name);
+  entry.segments.clear();
+  entry.index.reset();
+  Collection fresh(name, live.memory.schema());
+  SegmentBuilder builder = new_segment(fresh, entry, now.next_number++);
+  BodyScan scan(now, cache, live, live.memory.live(), FrameCache::Use::kOnce);
+  const auto stopped = [&] {
+    live.compaction_failed = false;
+    return Error{Code::kAborted, "the compaction of " + shown(name) + " was stopped", ""};
+  };
+  for (;;) {
+    CO_ASSIGN_OR_RETURN(const BodyScan::Step step, scan.next());
+    if (live.cancelled) co_return stopped();
+    if (step == BodyScan::Step::kEnd) break;
+    if (step == BodyScan::Step::kWait) {
+      CO_RETURN_IF_ERROR(co_await scan.arrival());
+      continue;
+    }
+    Batch batch;
+    scan.for_each([&](RowId row, const Body& body) {
+      batch.upserts.push_back(
+          {std::string(body.id), body.vector.copy(), std::string(body.text), std::string(body.payload)});
+      builder.add_row(row_view(batch.upserts.back()), false);
+      live.rows_copied = row + 1;
+    });
+    fresh.apply(std::move(batch));
+    fresh.evict();
+    if (builder.full()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry, live));
+  }
+  if (!builder.empty()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry, live));
+  CO_RETURN_IF_ERROR(co_await store_index(fresh, entry));
+  if (live.cancelled) co_return stopped();
+  CO_RETURN_IF_ERROR(co_await publish(std::move(next)));
+  live.compaction_failed = false;
+  live.memory = std::move(fresh);
+  live.era = std::make_shared<Era>();
+  live.rows_stored = live.memory.row_count();
+  co_return Status();
+}
+
+template <typename T, typename Start>
+Task<Result<T>> Database::State::query(Start start) {
+  for (int attempt = 0;; ++attempt) {
+    if (closed) co_return check_writable().error();
+    Result<T> answer = co_await start();
+    const Code code = answer.code();
+    const bool gone = code == Code::kStorageCorrupt && options.read_only && !closed;
+    const bool again = code == Code::kConflict || gone;
+    if (!again || attempt == kQueryAttempts) co_return answer;
+    if (!gone) continue;
+    // The writer may have replaced the file that a reader looked for.
+    const AsyncLock::Held held = co_await turn.acquire();
+    CO_ASSIGN_OR_RETURN(const bool changed, co_await catch_up(effects, now));
+    if (!changed) co_return answer;
+  }
 }
 
 Database::Database(EffectQueue& effects, OpenOptions options) : state_(std::make_unique<State>(effects, options)) {}
@@ -510,7 +627,7 @@ Task<Result<Collection*>> Database::collection(std::string name, Schema schema) 
   next.collections.push_back(std::move(entry));
   CO_RETURN_IF_ERROR(co_await state.publish(std::move(next)));
   auto& live = state.now.collections[name];
-  live = std::make_unique<LiveCollection>(name, std::move(schema));
+  live = std::make_unique<LiveCollection>(name, std::move(schema), state.now.manifest.find(name)->number);
   co_return &live->memory;
 }
 
@@ -567,7 +684,7 @@ Task<Result<size_t>> Database::write_planned(Plan plan, Durability durability) {
   const AsyncLock::Held held = co_await state.turn.acquire();
   CO_RETURN_IF_ERROR(state.check_writable());
   PendingWrite self{{}, durability, state.era, {}, {}, {}};
-  CO_ASSIGN_OR_RETURN(self.batches, plan());
+  CO_ASSIGN_OR_RETURN(self.batches, co_await plan());
   PendingWrite* const group[] = {&self};
   if (state.prepare(self)) CO_RETURN_IF_ERROR(co_await state.carry_out(group));
   co_return std::move(*self.answer);
@@ -587,6 +704,7 @@ Task<Result<size_t>> Database::clear(std::string collection) {
   entry.index.reset();
   CO_RETURN_IF_ERROR(co_await state.publish(std::move(next)));
   live->memory.clear();
+  live->era = std::make_shared<Era>();
   live->rows_stored = live->memory.row_count();
   co_return count;
 }
@@ -603,19 +721,29 @@ Task<Status> Database::checkpoint() {
 Task<Status> Database::compact(std::string collection) {
   State& state = *state_;
   CO_RETURN_IF_ERROR(state.check_writable());
-  if (const LiveCollection* live = state.find(collection); live != nullptr && live->memory.compacting()) {
+  if (const LiveCollection* live = state.find(collection); live != nullptr && is_compacting(*live)) {
     co_return Error{Code::kConflict, "the collection " + shown(collection) + " is being compacted already", ""};
   }
   co_return co_await state.compact(std::move(collection));
 }
 
 void Database::cancel_compaction(std::string_view collection) {
-  if (LiveCollection* live = state_->find(collection)) live->memory.cancel_compaction();
+  LiveCollection* live = state_->find(collection);
+  if (live == nullptr) return;
+  live->memory.cancel_compaction();
+  live->cancelled = true;
+}
+
+std::pair<size_t, size_t> Database::compaction_progress(std::string_view collection) const {
+  const LiveCollection* live = state_->find(collection);
+  if (live == nullptr) return {0, 0};
+  if (live->compacting) return {live->rows_copied, live->memory.row_count()};
+  return live->memory.compaction_progress();
 }
 
 bool Database::wants_maintenance() const {
   for (const auto& [name, live] : state_->now.collections) {
-    if (state_->compaction_is_due(*live) && !live->memory.compacting()) return true;
+    if (state_->compaction_is_due(*live) && !is_compacting(*live)) return true;
   }
   return false;
 }
@@ -624,7 +752,7 @@ Task<Status> Database::maintain() {
   State& state = *state_;
   for (const std::string& name : collection_names()) {
     const LiveCollection* live = state.find(name);
-    if (live == nullptr || !state.compaction_is_due(*live) || live->memory.compacting()) continue;
+    if (live == nullptr || !state.compaction_is_due(*live) || is_compacting(*live)) continue;
     Status status = co_await state.compact(name);
     if (!status.ok() && status.code() != Code::kAborted) co_return status;
   }
@@ -658,6 +786,7 @@ Task<Status> Database::promote() {
 Task<Status> Database::close() {
   State& state = *state_;
   ++state.era;
+  for (const auto& [name, live] : state.now.collections) live->cancelled = true;
   const AsyncLock::Held held = co_await state.turn.acquire();
   if (state.closed) co_return Status();
   Status status;
@@ -665,7 +794,7 @@ Task<Status> Database::close() {
     for (const auto& [name, live] : state.now.collections) {
       live->memory.cancel_compaction();
       // Left to the background of the next opening where it takes long, but not for ever.
-      if (!live->memory.wants_compaction()) continue;
+      if (!live->memory.wants_compaction() || live->memory.on_demand()) continue;
       const size_t rows = live->memory.row_count();
       const bool quick = !live->memory.has_graph() && rows <= kMaxRowsCompactedOnClose;
       if (!quick && live->memory.count() > rows / 3) continue;
@@ -732,7 +861,7 @@ Task<Status> Database::restore(RestoredBackup backup) {
     entry.name = name;
     entry.schema = write_schema(live->memory.schema());
     if (live->memory.wants_compaction()) live->memory.compact();
-    CO_RETURN_IF_ERROR(co_await state.store_rows(*live, entry, false));
+    CO_RETURN_IF_ERROR(co_await state.store_rows(*live, entry, 0));
     if (live->memory.row_count() > 0) CO_RETURN_IF_ERROR(co_await state.store_index(live->memory, entry));
     next.collections.push_back(std::move(entry));
   }
@@ -741,10 +870,46 @@ Task<Status> Database::restore(RestoredBackup backup) {
     live->rows_stored = live->memory.row_count();
     live->deleted.clear();
     live->rewrite = false;
+    live->number = state.now.manifest.find(name)->number;
+    live->all_stored(*state.now.manifest.find(name));
   }
   state.now.collections = std::move(backup.collections);
   co_return Status();
 }
+
+Task<Result<SearchResult>> Database::search(std::string collection, const SearchRequest& request, PointParts parts) {
+  const QuerySource source{state_->now, state_->cache, collection};
+  co_return co_await state_->query<SearchResult>([&] { return find_hits(source, request, parts); });
+}
+
+Task<Result<std::vector<Point>>> Database::get(std::string collection, std::vector<std::string> ids, PointParts parts) {
+  const QuerySource source{state_->now, state_->cache, collection};
+  co_return co_await state_->query<std::vector<Point>>([&] { return find_points(source, ids, parts); });
+}
+
+Task<Result<std::vector<Point>>> Database::scroll(std::string collection, const Filter* filter, std::string after,
+                                                  size_t limit, PointParts parts) {
+  const QuerySource source{state_->now, state_->cache, collection};
+  co_return co_await state_->query<std::vector<Point>>([&] { return find_page(source, filter, after, limit, parts); });
+}
+
+Task<Result<size_t>> Database::count(std::string collection, const Filter* filter) {
+  const QuerySource source{state_->now, state_->cache, collection};
+  CO_ASSIGN_OR_RETURN(const RowSet rows, co_await state_->query<RowSet>([&] { return find_matching(source, filter); }));
+  co_return rows.count();
+}
+
+Task<Result<std::vector<std::string>>> Database::matching_ids(std::string collection, const Filter* filter) {
+  const QuerySource source{state_->now, state_->cache, collection};
+  CO_ASSIGN_OR_RETURN(const RowSet rows, co_await state_->query<RowSet>([&] { return find_matching(source, filter); }));
+  std::vector<std::string> ids;
+  const Collection& memory = state_->find(collection)->memory;
+  rows.for_each([&](RowId row) { ids.emplace_back(memory.row(row).id); });
+  co_return ids;
+}
+
+size_t Database::cached_bytes() const { return state_->cache.bytes(); }
+size_t Database::cache_limit() const { return state_->cache.limit(); }
 
 bool Database::read_only() const { return state_->options.read_only; }
 

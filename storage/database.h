@@ -3,7 +3,8 @@
 // Every method that touches storage is a Task over effects (core/base/effect.h); the host performs them on a volume. A
 // write is first checked, then made durable, then applied: what a search sees is always durable (or, for relaxed
 // writes, handed to the host), and a write that fails changes nothing. Writes are carried out in the order they were
-// started; those that wait for the same disk share one append (group commit). Searches never wait.
+// started; those that wait for the same disk share one append (group commit). Searches never wait, except for what
+// their collection keeps on demand, and never for writes.
 //
 // One database writes; others on the same volume read, each at a generation, and follow it with refresh().
 //
@@ -22,8 +23,18 @@
 
 namespace nearfield {
 
+inline constexpr size_t kDefaultCacheBytes = 16 << 20;
+
 struct OpenOptions {
   bool read_only = false;  // takes no lock and refuses writes with kReadOnly
+  // The most that is kept of what collections keep on demand.
+  size_t cache_bytes = kDefaultCacheBytes;
+};
+
+// Which parts of a point a call wants. Parts that are in memory come anyway.
+struct PointParts {
+  bool strings = true;  // payload and text
+  bool vector = true;
 };
 
 // What opening found and did.
@@ -65,10 +76,25 @@ class Database {
   Task<Result<size_t>> write(std::vector<CollectionBatch> batches, Durability durability);
   // The same for a write that depends on what is there: `plan` is called when every earlier write has been applied, and
   // nothing comes between it and its own. No batches: nothing is written.
-  using Plan = std::function<Result<std::vector<CollectionBatch>>()>;
+  using Plan = std::function<Task<Result<std::vector<CollectionBatch>>>()>;
   Task<Result<size_t>> write_planned(Plan plan, Durability durability);
   // Removes every point. Answers how many there were.
   Task<Result<size_t>> clear(std::string collection);
+
+  // Collection's methods of these names, for any collection, in particular where payloads or vectors are on demand
+  // (Collection::on_demand()). The answer is that of one moment between the call's start and its end, and its views
+  // stay valid until the next effect is asked for. Memory is bounded by the answer, the cache and a few reads; a filter
+  // over payloads on demand reads all of them, and a search among vectors on demand all that are allowed.
+  //
+  // Fail like Collection's methods, with kNotFound where there is no such collection, kStorageCorrupt, naming the file,
+  // where a file that is needed is damaged, kConflict where the collection is rewritten again and again meanwhile, and
+  // what the host answers. `filter` (null: none) and what `request` points to must outlive the task.
+  Task<Result<SearchResult>> search(std::string collection, const SearchRequest& request, PointParts parts);
+  Task<Result<std::vector<Point>>> get(std::string collection, std::vector<std::string> ids, PointParts parts);
+  Task<Result<std::vector<Point>>> scroll(std::string collection, const Filter* filter, std::string after, size_t limit,
+                                          PointParts parts);
+  Task<Result<size_t>> count(std::string collection, const Filter* filter);
+  Task<Result<std::vector<std::string>>> matching_ids(std::string collection, const Filter* filter);
 
   // Moves what the log holds, and the derived state, into files and starts a new log. A no-op when nothing changed
   // since the last one. Happens by itself when the log passes 8 MiB.
@@ -78,6 +104,8 @@ class Database {
   // dead. Fails with kAborted after cancel_compaction(), and when the collection is cleared or dropped meanwhile.
   Task<Status> compact(std::string collection);
   void cancel_compaction(std::string_view collection);
+  // Rows looked at so far, of how many; {0, 0} where none is under way.
+  std::pair<size_t, size_t> compaction_progress(std::string_view collection) const;
   // Whether maintain() would do something.
   bool wants_maintenance() const;
   // Compacts what wants it. Ends early, with kAborted, when the database is closed.
@@ -102,6 +130,9 @@ class Database {
   bool read_only() const;
   uint64_t generation() const;
   const RecoveryReport& recovery() const;
+  // What is kept of parts on demand, and the most that may be.
+  size_t cached_bytes() const;
+  size_t cache_limit() const;
 
  private:
   Database(EffectQueue& effects, OpenOptions options);

@@ -619,7 +619,7 @@ Task<Result<uint64_t>> publish(EffectQueue& effects, const Volume& volume, const
     entry.number = number;
     entry.name = live->memory.name();
     entry.schema = write_schema(live->memory.schema());
-    SegmentBuilder builder(number, next.next_number++);
+    SegmentBuilder builder(number, next.next_number++, live->memory.on_demand() ? kOnDemandFrameBytes : kFrameBytes);
     const auto rows = static_cast<RowId>(live->memory.row_count());
     for (RowId row = 0; row <= rows; ++row) {
       if (row < rows && live->memory.is_live(row)) builder.add_row(live->memory.row(row), false);
@@ -627,7 +627,7 @@ Task<Result<uint64_t>> publish(EffectQueue& effects, const Volume& volume, const
       const SegmentEntry segment = builder.seal();
       CO_RETURN_IF_ERROR(co_await write_file(effects, FileKind::kSegment, segment.file.number, builder.take()));
       entry.segments.push_back(segment);
-      builder = SegmentBuilder(number, next.next_number++);
+      builder.restart(next.next_number++);
     }
     next.collections.push_back(std::move(entry));
   }

@@ -151,7 +151,7 @@ SealedWriter::SealedWriter(const FileIdentity& identity) : identity_(identity) {
 
 void SealedWriter::reserve(size_t payload_bytes) { bytes_.reserve(bytes_.size() + payload_bytes + kFrameBytes / 2); }
 
-void SealedWriter::add(FrameType type, ByteView payload) {
+uint64_t SealedWriter::add(FrameType type, ByteView payload) {
   // Doubled while that stays below what a segment takes: growing by a frame each time would copy the file as often as
   // it has frames.
   const size_t needed = bytes_.size() + frame_size(payload.size());
@@ -159,6 +159,7 @@ void SealedWriter::add(FrameType type, ByteView payload) {
     bytes_.reserve(std::max(needed, std::min(2 * needed, kSegmentBytes + 2 * kFrameBytes)));
   }
   checksums_.push_back(write_frame(identity_, 0, type, payload, bytes_));
+  return checksums_.back();
 }
 
 SealedFile SealedWriter::seal() {

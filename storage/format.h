@@ -26,6 +26,8 @@ inline constexpr size_t kFrameAlignment = 8;
 inline constexpr size_t kSegmentBytes = 8 << 20;
 // Rows and index parts are cut into frames of about this size.
 inline constexpr size_t kFrameBytes = 1 << 20;
+// Rows of collections that keep parts of them on demand: a frame is the least that can be read of a segment.
+inline constexpr size_t kOnDemandFrameBytes = 64 << 10;
 // The most one log record holds. Larger writes go into segments.
 inline constexpr size_t kMaxLogRecordBytes = 1 << 20;
 // A log that would grow past this is replaced by segments and a new log.
@@ -93,7 +95,8 @@ class SealedWriter {
   explicit SealedWriter(const FileIdentity& identity);
   // Makes room for frames of that many bytes in all, so that they are not moved while more come.
   void reserve(size_t payload_bytes);
-  void add(FrameType type, ByteView payload);
+  // Answers the frame's checksum.
+  uint64_t add(FrameType type, ByteView payload);
   size_t size() const { return bytes_.size(); }
   // Adds the footer. Nothing may follow but take().
   SealedFile seal();

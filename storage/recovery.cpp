@@ -100,9 +100,27 @@ class ReadAhead {
   std::deque<Task<Result<Bytes>>> asked_;
 };
 
-}  // namespace
+// Notes where the rows of a segment stand. REQUIRES: `frames` are those of the file.
+Status note_frames(const SegmentEntry& segment, std::span<const Frame> frames, LiveCollection& live) {
+  if (!live.memory.on_demand()) return {};
+  std::vector<FramePlace> places;
+  uint64_t offset = kFileHeaderBytes;
+  uint64_t rows = 0;
+  for (const Frame& frame : frames) {
+    ASSIGN_OR_RETURN(const RowColumns columns, view_rows(frame.payload));
+    places.push_back({segment.file.number, offset, frame.checksum, static_cast<uint32_t>(frame.size),
+                      static_cast<uint32_t>(columns.rows())});
+    offset += frame.size;
+    rows += columns.rows();
+  }
+  if (rows != segment.rows) return damaged("a segment has another number of rows than its manifest says");
+  live.frames[segment.file.number] = std::move(places);
+  return {};
+}
 
-Status apply_segment(const CollectionEntry& entry, const SegmentEntry& segment, ByteView bytes, Collection& memory) {
+// `live`: what is on demand is let go at once, and where it stands is noted; null: all of it stays in memory.
+Status apply_frames(const CollectionEntry& entry, const SegmentEntry& segment, ByteView bytes, Collection& memory,
+                    LiveCollection* live) {
   const FileIdentity identity = {FileKind::kSegment, segment.file.number, entry.number};
   ASSIGN_OR_RETURN(const std::vector<Frame> frames, read_sealed(identity, segment.file, bytes));
   uint64_t rows = 0;
@@ -116,11 +134,22 @@ Status apply_segment(const CollectionEntry& entry, const SegmentEntry& segment, 
     rows += columns.rows();
     deletes += columns.deletes.size();
     memory.apply(columns);
+    if (live != nullptr) memory.evict();
   }
   if (rows != segment.rows || deletes != segment.deletes) {
     return damaged(file_name(identity.kind, identity.number) + " has another number of rows than its manifest says");
   }
-  return {};
+  return live != nullptr ? note_frames(segment, frames, *live) : Status();
+}
+
+Status apply_segment(const CollectionEntry& entry, const SegmentEntry& segment, ByteView bytes, LiveCollection& live) {
+  return apply_frames(entry, segment, bytes, live.memory, &live);
+}
+
+}  // namespace
+
+Status apply_segment(const CollectionEntry& entry, const SegmentEntry& segment, ByteView bytes, Collection& memory) {
+  return apply_frames(entry, segment, bytes, memory, nullptr);
 }
 
 namespace {
@@ -159,7 +188,7 @@ bool attach_index(ByteView packed, Collection& memory) {
 Result<std::unique_ptr<LiveCollection>> empty_collection(const CollectionEntry& entry) {
   if (!check_collection_name(entry.name).ok()) return damaged("a collection has an impossible name");
   ASSIGN_OR_RETURN(Schema schema, read_schema(entry.schema));
-  return std::make_unique<LiveCollection>(entry.name, std::move(schema));
+  return std::make_unique<LiveCollection>(entry.name, std::move(schema), entry.number);
 }
 
 // One collection from its segments. An index that cannot be used is dropped from `entry` and its collection named in
@@ -176,7 +205,7 @@ Task<Result<std::unique_ptr<LiveCollection>>> load_collection(EffectQueue& effec
   for (size_t i = 0; i < entry.segments.size(); ++i) {
     {
       CO_ASSIGN_OR_RETURN(const Bytes bytes, co_await files.next());
-      CO_RETURN_IF_ERROR(apply_segment(entry, entry.segments[i], bytes, memory));
+      CO_RETURN_IF_ERROR(apply_segment(entry, entry.segments[i], bytes, *live));
     }
     if (i + 1 != covered) continue;
     // From here on rows are added to the saved graph and postings like any others.
@@ -184,13 +213,16 @@ Task<Result<std::unique_ptr<LiveCollection>>> load_collection(EffectQueue& effec
     if (!packed.ok() && !is_damage(packed.code())) co_return std::move(packed).failure();
     if (!packed.ok() || !attach_index(packed.value(), memory)) {
       packed = Bytes();
-      memory.rebuild_derived();
       report.rebuilt.push_back(entry.name);
       entry.index.reset();
+      // What postings are made of has left memory again: once more from the start, now with every row.
+      if (memory.on_demand()) co_return co_await load_collection(effects, listing, entry, report);
+      memory.rebuild_derived();
     }
     memory.defer_derived(false);
   }
   live->rows_stored = memory.row_count();
+  live->all_stored(entry);
   co_return live;
 }
 
@@ -318,6 +350,30 @@ Task<Result<Bytes>> read_file(EffectQueue& effects, std::string name, uint64_t l
   co_return bytes;
 }
 
+const StoredFrame& LiveCollection::frame_of(RowId row) const {
+  const auto after = std::ranges::upper_bound(places, row, {}, &StoredFrame::first);
+  assert(after != places.begin());
+  return *std::prev(after);
+}
+
+void LiveCollection::all_stored(const CollectionEntry& entry) {
+  if (!memory.on_demand()) return;
+  memory.evict();
+  places.clear();
+  RowId first = 0;
+  std::map<uint64_t, std::vector<FramePlace>> kept;
+  for (const SegmentEntry& segment : entry.segments) {
+    auto& of_file = kept[segment.file.number] = std::move(frames[segment.file.number]);
+    for (const FramePlace& place : of_file) {
+      if (place.rows == 0) continue;
+      places.push_back({place, first});
+      first += place.rows;
+    }
+  }
+  frames = std::move(kept);
+  ++places_changed;
+}
+
 size_t LiveCollection::apply(Batch batch) {
   for (const std::string& id : batch.deletes) {
     if (memory.contains(id)) deleted.insert(id);
@@ -417,6 +473,7 @@ Task<Result<bool>> adopt(EffectQueue& effects, const Listing& listing, Manifest 
     const CollectionEntry* entry;
     const SegmentEntry* segment;
     Bytes bytes;
+    bool held = false;  // rows that are there, in a segment that is not
   };
   std::vector<Added> added;
   uint64_t bytes = 0;
@@ -428,17 +485,24 @@ Task<Result<bool>> adopt(EffectQueue& effects, const Listing& listing, Manifest 
     }
     const auto held = segments_in_memory(*before, entry, now.collections.at(entry.name)->memory.row_count());
     if (!held) co_return false;
-    for (size_t i = *held; i < entry.segments.size(); ++i) {
+    const LiveCollection& live = *now.collections.at(entry.name);
+    for (size_t i = 0; i < entry.segments.size(); ++i) {
+      // Rows on demand leave memory, so it must be known where they stand.
+      const bool place_wanted = live.memory.on_demand() && !live.frames.contains(entry.segments[i].file.number);
+      if (i < *held && !place_wanted) continue;
       bytes += entry.segments[i].file.length;
       if (bytes > kMaxAdoptedBytes) co_return false;
-      added.push_back({&entry, &entry.segments[i], {}});
+      added.push_back({&entry, &entry.segments[i], {}, i < *held});
     }
   }
   // All of them before the first is applied, so that a search between two effects sees all of the commit or nothing.
   for (Added& each : added) {
     CO_ASSIGN_OR_RETURN(each.bytes, co_await read_listed(effects, listing, FileKind::kSegment, each.segment->file));
     const FileIdentity identity = {FileKind::kSegment, each.segment->file.number, each.entry->number};
-    CO_RETURN_IF_ERROR(read_sealed(identity, each.segment->file, each.bytes));
+    CO_ASSIGN_OR_RETURN(const auto frames, read_sealed(identity, each.segment->file, each.bytes));
+    if (!each.held) continue;
+    CO_RETURN_IF_ERROR(note_frames(*each.segment, frames, *now.collections.at(each.entry->name)));
+    each.bytes = Bytes();
   }
   std::map<std::string, std::unique_ptr<LiveCollection>, std::less<>> collections;
   for (const CollectionEntry& entry : next.collections) {
@@ -453,14 +517,15 @@ Task<Result<bool>> adopt(EffectQueue& effects, const Listing& listing, Manifest 
   }
   now.collections = std::move(collections);
   for (const Added& each : added) {
-    CO_RETURN_IF_ERROR(
-        apply_segment(*each.entry, *each.segment, each.bytes, now.collections.at(each.entry->name)->memory));
+    if (each.held) continue;
+    CO_RETURN_IF_ERROR(apply_segment(*each.entry, *each.segment, each.bytes, *now.collections.at(each.entry->name)));
   }
+  now.manifest = std::move(next);
   for (const auto& [name, live] : now.collections) {
     live->rows_stored = live->memory.row_count();
     live->deleted.clear();
+    live->all_stored(*now.manifest.find(name));
   }
-  now.manifest = std::move(next);
   now.log_length = 0;
   CO_RETURN_IF_ERROR(co_await replay_log(effects, listing, now));
   co_return true;

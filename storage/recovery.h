@@ -15,18 +15,46 @@
 #include "core/collection/collection.h"
 #include "storage/database.h"
 #include "storage/manifest.h"
+#include "storage/rows.h"
 
 namespace nearfield {
 
+// A frame of a segment, and the first of its rows.
+struct StoredFrame {
+  FramePlace place;
+  RowId first = 0;
+};
+
+// Between two eras of a collection its rows get other numbers.
+struct Era {};
+
 // A collection in memory and how much of it segments hold.
 struct LiveCollection {
-  LiveCollection(std::string name, Schema schema) : memory(std::move(name), std::move(schema)) {}
+  LiveCollection(std::string name, Schema schema, uint64_t collection_number = 0)
+      : memory(std::move(name), std::move(schema)), number(collection_number) {}
 
   Collection memory;
+  uint64_t number;  // in the manifest
+  // Calls that wait hold the era in which they began, and compare.
+  std::shared_ptr<const Era> era = std::make_shared<Era>();
   size_t rows_stored = 0;         // segments hold the rows before this one, as they were at the last commit...
   std::set<std::string> deleted;  // ...and these ids were deleted since
   bool rewrite = false;           // rows were renumbered: the segments no longer fit and must be replaced
 
+  // Where the rows stand, for collections that keep parts on demand; the others need none of it.
+  std::map<uint64_t, std::vector<FramePlace>> frames;  // by file
+  std::vector<StoredFrame> places;                     // in order of rows
+  uint64_t places_changed = 0;                         // so many times
+  // Compaction on demand is under way: rows copied so far; and it is to stop.
+  bool compacting = false;
+  bool cancelled = false;
+  bool compaction_failed = false;  // and is not tried again by itself
+  size_t rows_copied = 0;
+
+  // REQUIRES: segments hold the row.
+  const StoredFrame& frame_of(RowId row) const;
+  // After the segments of `entry` came to hold all rows: what is on demand leaves memory.
+  void all_stored(const CollectionEntry& entry);
   // Applies a batch that is durable in a log. Answers how many of its deletes existed.
   size_t apply(Batch batch);
   bool has_unstored_changes() const { return rewrite || rows_stored < memory.row_count() || !deleted.empty(); }

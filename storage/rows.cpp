@@ -150,12 +150,15 @@ size_t encoded_size(const Batch& batch) {
   return size;
 }
 
-SegmentBuilder::SegmentBuilder(uint64_t collection, uint64_t file_number)
-    : file_({FileKind::kSegment, file_number, collection}) {}
+SegmentBuilder::SegmentBuilder(uint64_t collection, uint64_t file_number, size_t frame_bytes)
+    : collection_(collection),
+      file_number_(file_number),
+      frame_bytes_(frame_bytes),
+      file_({FileKind::kSegment, file_number, collection}) {}
 
 void SegmentBuilder::add_delete(std::string_view id) {
   // Within a batch deletes come before rows, so a delete after rows opens the next batch.
-  if (encoder_.has_rows() || encoder_.size() >= kFrameBytes) cut_frame();
+  if (encoder_.has_rows() || encoder_.size() >= frame_bytes_) cut_frame();
   encoder_.add_delete(id);
   ++entry_.deletes;
 }
@@ -163,7 +166,7 @@ void SegmentBuilder::add_delete(std::string_view id) {
 void SegmentBuilder::add_row(const RowView& row, bool superseded) {
   // A batch names an id once; the later row of the same id opens the next batch.
   const bool repeated = !superseded_.empty() && superseded_.contains(std::string(row.id));
-  if (repeated || encoder_.size() >= kFrameBytes) cut_frame();
+  if (repeated || encoder_.size() >= frame_bytes_) cut_frame();
   if (superseded) superseded_.emplace(row.id);
   encoder_.add_row(row);
   ++entry_.rows;
@@ -171,9 +174,15 @@ void SegmentBuilder::add_row(const RowView& row, bool superseded) {
 
 void SegmentBuilder::cut_frame() {
   if (encoder_.empty()) return;
+  FramePlace place;
+  place.file = file_number_;
+  place.offset = file_.size();
+  place.rows = static_cast<uint32_t>(encoder_.rows());
   Bytes payload;
   encoder_.finish(payload);
-  file_.add(FrameType::kRows, payload);
+  place.checksum = file_.add(FrameType::kRows, payload);
+  place.bytes = static_cast<uint32_t>(file_.size() - place.offset);
+  frames_.push_back(place);
   superseded_.clear();
 }
 

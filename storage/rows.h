@@ -21,6 +21,7 @@ class RowEncoder {
   void add_row(const RowView& row);
   bool empty() const { return delete_ends_.empty() && id_ends_.empty(); }
   bool has_rows() const { return !id_ends_.empty(); }
+  size_t rows() const { return id_ends_.size(); }
   // About what finish() will take.
   size_t size() const;
   // Appends the batch to `out` and starts anew.
@@ -51,11 +52,22 @@ struct SegmentEntry {
   bool operator==(const SegmentEntry&) const = default;
 };
 
-// Builds one segment file at a time. Frames are batches of about kFrameBytes, applied in order when the file is read,
+// Where a frame of rows stands.
+struct FramePlace {
+  uint64_t file = 0;
+  uint64_t offset = 0;
+  uint64_t checksum = 0;
+  uint32_t bytes = 0;  // header and padding included
+  uint32_t rows = 0;
+};
+
+// Builds one segment file at a time. Frames are batches of about so many bytes, applied in order when the file is read,
 // so the rows of a collection come back in the order, and under the numbers, in which they were added here.
 class SegmentBuilder {
  public:
-  SegmentBuilder(uint64_t collection, uint64_t file_number);
+  SegmentBuilder(uint64_t collection, uint64_t file_number, size_t frame_bytes = kFrameBytes);
+  // For the next file of the same collection.
+  void restart(uint64_t file_number) { *this = SegmentBuilder(collection_, file_number, frame_bytes_); }
   void add_delete(std::string_view id);
   // `superseded`: a later row or delete has the same id.
   void add_row(const RowView& row, bool superseded);
@@ -63,11 +75,17 @@ class SegmentBuilder {
   bool full() const { return file_.size() + encoder_.size() >= kSegmentBytes; }
   SegmentEntry seal();
   Bytes take() { return file_.take(); }
+  // Those of the file so far.
+  const std::vector<FramePlace>& frames() const { return frames_; }
 
  private:
   void cut_frame();
 
+  uint64_t collection_;
+  uint64_t file_number_;
+  size_t frame_bytes_;
   SealedWriter file_;
+  std::vector<FramePlace> frames_;
   RowEncoder encoder_;
   SegmentEntry entry_;
   std::unordered_set<std::string> superseded_;  // ids in the open frame that may come again

@@ -17,6 +17,7 @@ namespace {
 // An input buffer above this is given back after its call; smaller ones are reused.
 constexpr size_t kKeptInputBytes = 1 << 20;
 constexpr size_t kMaxQueries = 10'000;
+constexpr size_t kQueriesAtOnce = 16;
 constexpr size_t kMaxScrollPage = 10'000;
 // Times the greatest dimension and four bytes this stays below what wasm32 can address.
 constexpr size_t kMaxEmbeddedTexts = 100'000;
@@ -29,6 +30,12 @@ constexpr uint32_t kCodeCount = 1
 #include "core/base/status.def"
 #undef NEARFIELD_CODE
     ;
+
+RowParts parts_of(const SearchRequest& request) {
+  return {request.include_payload, request.include_text, request.include_vector};
+}
+
+PointParts point_parts(const RowParts& parts) { return {parts.payload || parts.text, parts.vector}; }
 
 uint32_t address(const void* pointer) { return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(pointer)); }
 
@@ -92,6 +99,64 @@ void write_effect(JsonText& out, const PendingEffect& effect) {
 
 void write_leg(JsonText& out, const char* name, const LegScore& leg) {
   out.key(name).open('{').key("score").number(leg.score).key("rank").integer(leg.rank).close('}');
+}
+
+std::string points_json(std::span<const Point> points, const RowParts& parts) {
+  JsonText out;
+  out.open('{').key("points").open('[');
+  for (const Point& point : points) {
+    out.open('{');
+    write_row(out, {point.id, point.text, point.payload, point.vector}, parts);
+    out.close('}');
+  }
+  return out.close(']').close('}').take();
+}
+
+std::string count_json(size_t count) { return JsonText().open('{').key("count").integer(count).close('}').take(); }
+
+Error in_batch(Error error, size_t query, size_t queries) {
+  if (queries > 1) error.message = "query " + std::to_string(query) + ": " + error.message;
+  return error;
+}
+
+}  // namespace
+
+// One of the queries of a search.
+struct Query {
+  SearchRequest request;  // its vector is in the message or in `vector`
+  std::vector<float> vector;
+  bool highlights = false;
+};
+
+namespace {
+
+void write_result(JsonText& out, const Collection& target, const Query& query, const SearchResult& result) {
+  const SearchRequest& request = query.request;
+  const RowParts parts = parts_of(request);
+  out.open('{').key("hits").open('[');
+  for (const Hit& hit : result.hits) {
+    out.open('{');
+    write_row(out, hit.row, parts);
+    out.key("score").number(hit.score);
+    if (hit.dense || hit.text) {
+      out.key("parts").open('{');
+      if (hit.dense) write_leg(out, "dense", *hit.dense);
+      if (hit.text) write_leg(out, "text", *hit.text);
+      out.close('}');
+    }
+    if (query.highlights) {
+      out.key("highlights");
+      write_utf16_ranges(out, hit.row.text, target.highlights(request.text, hit.row.text));
+    }
+    out.close('}');
+  }
+  out.close(']');
+  if (request.explain) {
+    out.key("plan").open('{').key("strategy").string(result.plan.strategy).key("reason").string(result.plan.reason);
+    out.key("rowsAllowed").integer(result.plan.rows_allowed).key("rowsScored").integer(result.plan.rows_scored);
+    out.key("count").integer(target.count()).close('}');
+  }
+  out.close('}');
 }
 
 }  // namespace
@@ -159,6 +224,7 @@ Engine::Answer Engine::take_effects(Message&) {
     maintaining_ = true;
     launch(run_maintenance());
   }
+  told_ = std::exchange(held_, {});
   JsonText out;
   out.open('{').key("finished").open('[');
   for (Operation& operation : operations_) {
@@ -259,6 +325,9 @@ Result<std::optional<Filter>> Engine::filter(const Json& options) const {
 Engine::Answer Engine::open(Message& message) {
   OpenOptions options;
   options.read_only = flag_option(message.options, "readOnly", false);
+  if (message.options.contains("cacheBytes")) {
+    ASSIGN_OR_RETURN(options.cache_bytes, size_option(message.options, "cacheBytes"));
+  }
   return start(run_open(options));
 }
 
@@ -340,14 +409,12 @@ Engine::Answer Engine::remove(Message& message) {
 }
 
 Task<Engine::Answer> Engine::run_remove_matching(std::string name, Filter wanted, Durability durability) {
-  const Database::Plan plan = [&]() -> Result<std::vector<CollectionBatch>> {
-    const Collection* target = database_->find(name);
-    if (target == nullptr) return Error{Code::kNotFound, "there is no collection " + shown(name), shown(name)};
+  const Database::Plan plan = [&]() -> Task<Result<std::vector<CollectionBatch>>> {
     Batch batch;
-    target->matching(&wanted).for_each([&](RowId row) { batch.deletes.emplace_back(target->row(row).id); });
+    CO_ASSIGN_OR_RETURN(batch.deletes, co_await database_->matching_ids(name, &wanted));
     std::vector<CollectionBatch> batches;
     batches.push_back({name, std::move(batch)});
-    return batches;
+    co_return batches;
   };
   CO_ASSIGN_OR_RETURN(const size_t deleted, co_await database_->write_planned(plan, durability));
   co_return deleted_json(deleted);
@@ -458,7 +525,8 @@ Engine::Answer Engine::info(Message&) {
   out.key("logBatches").integer(report.log_batches);
   out.key("logBytesDiscarded").integer(report.log_bytes_discarded).key("rebuilt").open('[');
   for (const std::string& name : report.rebuilt) out.string(name);
-  return out.close(']').close('}').close('}').take();
+  out.close(']').close('}').key("cacheBytes").integer(database_->cache_limit());
+  return out.key("cachedBytes").integer(database_->cached_bytes()).close('}').take();
 }
 
 Engine::Answer Engine::describe(Message& message) {
@@ -470,7 +538,7 @@ Engine::Answer Engine::describe(Message& message) {
   out.key("kind").string(index_kind_name(info.kind)).key("reason").string(info.reason);
   out.key("indexBytes").integer(info.index_bytes).key("vectorBytes").integer(info.vector_bytes);
   out.key("payloadBytes").integer(info.payload_bytes);
-  if (const auto [done, rows] = target->compaction_progress(); rows > 0) {
+  if (const auto [done, rows] = database_->compaction_progress(target->name()); rows > 0) {
     out.key("optimizing").open('{').key("done").integer(done).key("total").integer(rows).close('}');
   }
   return out.close('}').take();
@@ -488,31 +556,63 @@ Engine::Answer Engine::search(Message& message) {
                      " are allowed",
                  shown(static_cast<int64_t>(queries->size()))};
   }
+  std::vector<Query> waiting;
   JsonText out;
   out.open('{').key("results").open('[');
   for (size_t i = 0; i < queries->size(); ++i) {
-    Status status = write_query(out, *target, (*queries)[i], message.binary);
-    if (status.ok()) continue;
-    Error error = std::move(status).error();
-    if (queries->size() > 1) error.message = "query " + std::to_string(i) + ": " + error.message;
-    return error;
+    Result<Query> query = read_query((*queries)[i], message.binary);
+    if (!query.ok()) return in_batch(std::move(query).error(), i, queries->size());
+    if (target->on_demand()) {
+      // The message is gone when its turn comes.
+      Query& own = waiting.emplace_back(std::move(query).value());
+      if (own.vector.empty()) own.vector.assign(own.request.vector.begin(), own.request.vector.end());
+      continue;
+    }
+    Result<SearchResult> result = target->search(query->request);
+    if (!result.ok()) return in_batch(std::move(result).error(), i, queries->size());
+    write_result(out, *target, query.value(), result.value());
   }
+  if (target->on_demand()) return start(run_search(target->name(), std::move(waiting)));
   return out.close(']').close('}').take();
 }
 
-Status Engine::write_query(JsonText& out, const Collection& target, const Json& query, ByteReader& binary) const {
+Task<Engine::Answer> Engine::run_search(std::string name, std::vector<Query> queries) {
+  JsonText out;
+  out.open('{').key("results").open('[');
+  std::vector<std::vector<Point>> points;
+  for (size_t i = 0; i < queries.size(); ++i) {
+    // Where all is in the cache nothing waits, and the stack gets deeper with every query until something does.
+    if (i % kQueriesAtOnce == kQueriesAtOnce - 1) co_await effects_.request(SleepEffect{0});
+    Query& query = queries[i];
+    query.request.vector = query.vector;
+    PointParts parts = point_parts(parts_of(query.request));
+    parts.strings = parts.strings || query.highlights;
+    Result<SearchResult> result = co_await database_->search(name, query.request, parts);
+    if (!result.ok()) co_return in_batch(std::move(result).error(), i, queries.size());
+    write_result(out, *database_->find(name), query, result.value());
+    if (parts.vector) points.push_back(std::move(result->loaded));
+  }
+  for (std::vector<Point>& each : points) hold(std::move(each));
+  co_return out.close(']').close('}').take();
+}
+
+void Engine::hold(std::vector<Point> points) { held_.push_back(std::move(points)); }
+
+Result<Query> Engine::read_query(const Json& query, ByteReader& binary) const {
   if (!query.is_object()) return Error{Code::kInvalidArgument, "a query must be an object", write_json(query)};
   const auto options = query.find("options");
   if (options == query.end()) return Error{Code::kInvalidArgument, "a query must have options", ""};
-  ASSIGN_OR_RETURN(SearchRequest request, parse_search_request(*options));
+  Query out;
+  SearchRequest& request = out.request;
+  ASSIGN_OR_RETURN(request, parse_search_request(*options));
   ASSIGN_OR_RETURN(const size_t components, size_option(query, "components"));
   // The message keeps floats at multiples of four, and the input buffer is aligned for any type.
   const ByteView bytes = binary.get_bytes(uint64_t{components} * sizeof(float));
   if (!binary.ok()) return Error{Code::kFormatError, "message from JavaScript: a query vector is cut short", ""};
   request.vector = {reinterpret_cast<const float*>(bytes.data()), components};
 
-  std::vector<float> embedded;
   if (flag_option(query, "embed", false)) {
+    std::vector<float>& embedded = out.vector;
     if (embedder_ == nullptr) return Error{Code::kUnsupported, "the embedder is not loaded", ""};
     // Static embeddings and words go together best so; measured on spec documents.
     if (!options->contains("fusion")) request.fusion = Convex{};
@@ -520,43 +620,21 @@ Status Engine::write_query(JsonText& out, const Collection& target, const Json& 
     embedder_->embed(request.text, embedded);
     // A text without one known token has no direction; the words alone answer it, unless only vectors may.
     const bool known = std::any_of(embedded.begin(), embedded.end(), [](float component) { return component != 0; });
-    if (known || request.mode == SearchMode::kDense) request.vector = embedded;
-  }
-
-  ASSIGN_OR_RETURN(const SearchResult result, target.search(request));
-  const bool highlights = flag_option(query, "highlights", false);
-  const RowParts parts{request.include_payload, request.include_text, request.include_vector};
-  out.open('{').key("hits").open('[');
-  for (const Hit& hit : result.hits) {
-    out.open('{');
-    write_row(out, hit.row, parts);
-    out.key("score").number(hit.score);
-    if (hit.dense || hit.text) {
-      out.key("parts").open('{');
-      if (hit.dense) write_leg(out, "dense", *hit.dense);
-      if (hit.text) write_leg(out, "text", *hit.text);
-      out.close('}');
+    if (known || request.mode == SearchMode::kDense) {
+      request.vector = embedded;
+    } else {
+      embedded.clear();
     }
-    if (highlights) {
-      out.key("highlights");
-      write_utf16_ranges(out, hit.row.text, target.highlights(request.text, hit.row.text));
-    }
-    out.close('}');
   }
-  out.close(']');
-  if (request.explain) {
-    out.key("plan").open('{').key("strategy").string(result.plan.strategy).key("reason").string(result.plan.reason);
-    out.key("rowsAllowed").integer(result.plan.rows_allowed).key("rowsScored").integer(result.plan.rows_scored);
-    out.key("count").integer(target.count()).close('}');
-  }
-  out.close('}');
-  return {};
+  out.highlights = flag_option(query, "highlights", false);
+  return out;
 }
 
 Engine::Answer Engine::get(Message& message) {
   ASSIGN_OR_RETURN(const Collection* target, collection(message.options));
   ASSIGN_OR_RETURN(const RowParts parts, row_parts(message.options));
-  ASSIGN_OR_RETURN(const std::vector<std::string> ids, read_strings(message.binary));
+  ASSIGN_OR_RETURN(std::vector<std::string> ids, read_strings(message.binary));
+  if (target->on_demand()) return start(run_get(target->name(), std::move(ids), parts));
   JsonText out;
   out.open('{').key("points").open('[');
   for (const std::string& id : ids) {
@@ -571,21 +649,46 @@ Engine::Answer Engine::get(Message& message) {
 
 Engine::Answer Engine::count(Message& message) {
   ASSIGN_OR_RETURN(const Collection* target, collection(message.options));
-  ASSIGN_OR_RETURN(const std::optional<Filter> wanted, filter(message.options));
-  const size_t matching = target->count_matching(wanted.has_value() ? &*wanted : nullptr);
-  return JsonText().open('{').key("count").integer(matching).close('}').take();
+  ASSIGN_OR_RETURN(std::optional<Filter> wanted, filter(message.options));
+  if (target->on_demand()) return start(run_count(target->name(), std::move(wanted)));
+  return count_json(target->count_matching(wanted.has_value() ? &*wanted : nullptr));
+}
+
+Task<Engine::Answer> Engine::run_count(std::string name, std::optional<Filter> wanted) {
+  CO_ASSIGN_OR_RETURN(const size_t count, co_await database_->count(name, wanted.has_value() ? &*wanted : nullptr));
+  co_return count_json(count);
+}
+
+Task<Engine::Answer> Engine::run_get(std::string name, std::vector<std::string> ids, RowParts parts) {
+  CO_ASSIGN_OR_RETURN(std::vector<Point> points, co_await database_->get(name, std::move(ids), point_parts(parts)));
+  std::string answer = points_json(points, parts);
+  hold(std::move(points));
+  co_return answer;
+}
+
+Task<Engine::Answer> Engine::run_scroll(std::string name, std::optional<Filter> wanted, std::string after, size_t limit,
+                                        RowParts parts) {
+  CO_ASSIGN_OR_RETURN(std::vector<Point> points,
+                      co_await database_->scroll(name, wanted.has_value() ? &*wanted : nullptr, std::move(after), limit,
+                                                 point_parts(parts)));
+  std::string answer = points_json(points, parts);
+  hold(std::move(points));
+  co_return answer;
 }
 
 Engine::Answer Engine::scroll(Message& message) {
   ASSIGN_OR_RETURN(const Collection* target, collection(message.options));
-  ASSIGN_OR_RETURN(const std::optional<Filter> wanted, filter(message.options));
+  ASSIGN_OR_RETURN(std::optional<Filter> wanted, filter(message.options));
   ASSIGN_OR_RETURN(const RowParts parts, row_parts(message.options));
-  ASSIGN_OR_RETURN(const std::string after, string_option(message.options, "after"));
-  ASSIGN_OR_RETURN(const size_t limit, size_option(message.options, "limit"));
+  ASSIGN_OR_RETURN(std::string after, string_option(message.options, "after"));
+  ASSIGN_OR_RETURN(const size_t asked, size_option(message.options, "limit"));
+  const size_t limit = std::min(asked, kMaxScrollPage);
+  if (target->on_demand()) {
+    return start(run_scroll(target->name(), std::move(wanted), std::move(after), limit, parts));
+  }
   JsonText out;
   out.open('{').key("points").open('[');
-  for (const RowView& row :
-       target->scroll(wanted.has_value() ? &*wanted : nullptr, after, std::min(limit, kMaxScrollPage))) {
+  for (const RowView& row : target->scroll(wanted.has_value() ? &*wanted : nullptr, after, limit)) {
     out.open('{');
     write_row(out, row, parts);
     out.close('}');
@@ -627,6 +730,9 @@ Result<std::pair<const Collection*, const Collection*>> Engine::specs() const {
   const Collection* files = database_->find(kFiles);
   if (blocks == nullptr || files == nullptr) {
     return Error{Code::kNotFound, "no specs were indexed into this database", ""};
+  }
+  if (blocks->on_demand() || files->on_demand()) {
+    return Error{Code::kSchemaMismatch, "specs are kept in memory; these collections keep parts of them on demand", ""};
   }
   return std::pair(blocks, files);
 }
@@ -704,13 +810,13 @@ Task<Engine::Answer> Engine::run_remove_missing(std::vector<std::string> present
 template <typename MakePlan>
 Task<Engine::Answer> Engine::run_plan(MakePlan make_plan, Durability durability) {
   IngestReport report;
-  const Database::Plan plan = [&]() -> Result<std::vector<CollectionBatch>> {
-    ASSIGN_OR_RETURN(IngestPlan made, make_plan());
+  const Database::Plan plan = [&]() -> Task<Result<std::vector<CollectionBatch>>> {
+    CO_ASSIGN_OR_RETURN(IngestPlan made, make_plan());
     report = made.report;
     std::vector<CollectionBatch> batches;
     batches.push_back({kBlocks, std::move(made.blocks)});
     batches.push_back({kFiles, std::move(made.files)});
-    return batches;
+    co_return batches;
   };
   CO_RETURN_IF_ERROR(co_await database_->write_planned(plan, durability));
   JsonText out;

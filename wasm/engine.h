@@ -3,7 +3,9 @@
 // JavaScript writes a message (wasm/marshal.h) into input(bytes), calls one verb with the message's length, and reads
 // the Outcome at outcome(). A verb either answers at once (search, get, ...) or starts an operation: it answers
 // { "operation": n } and JavaScript's pump then takes effects, performs them and answers each, until take_effects
-// reports the operation finished. Upkeep (compaction) is an operation that nobody started and nobody waits for.
+// reports the operation finished. What reads points (search, get, count, scroll) answers at once where everything is in
+// memory and starts an operation where some of it is on demand. Upkeep (compaction) is an operation that nobody started
+// and nobody waits for.
 //
 // No exception leaves a verb: out of memory becomes an Outcome. Where it ends an operation halfway, the Outcome says
 // `poisoned`: no more effects are handed out, and the instance is of no further use, as after a trap.
@@ -25,6 +27,8 @@ namespace nearfield {
 
 class JsonText;
 struct Message;
+struct Query;
+struct RowParts;
 
 // Read by JavaScript as four u32.
 struct Outcome {
@@ -56,7 +60,7 @@ class Engine {
   Answer answer(Message&);
 
   // Operations.
-  Answer open(Message&);  // { readOnly }
+  Answer open(Message&);  // { readOnly, cacheBytes? }
   Answer close(Message&);
   Answer checkpoint(Message&);
   Answer create_collection(Message&);  // { collection, schema } -> { schema }
@@ -78,6 +82,8 @@ class Engine {
   Answer cancel_optimize(Message&);  // { collection }: a running optimize ends with Aborted
   Answer info(Message&);             // the database
   Answer describe(Message&);         // { collection }: schema and sizes
+
+  // Answered at once, or operations.
   Answer search(Message&);  // { collection, queries: [{ options, components, highlights?, embed? }] }; binary: floats
   Answer get(Message&);     // { collection, include? }; binary: ids
   Answer count(Message&);   // { collection, filter? }
@@ -105,7 +111,14 @@ class Engine {
   Result<const Collection*> collection(const Json& options) const;
   Result<std::optional<Filter>> filter(const Json& options) const;
   Result<std::pair<const Collection*, const Collection*>> specs() const;
-  Status write_query(JsonText& out, const Collection& collection, const Json& query, ByteReader& binary) const;
+  Result<Query> read_query(const Json& query, ByteReader& binary) const;
+  Task<Answer> run_search(std::string name, std::vector<Query> queries);
+  Task<Answer> run_get(std::string name, std::vector<std::string> ids, RowParts parts);
+  Task<Answer> run_count(std::string name, std::optional<Filter> wanted);
+  Task<Answer> run_scroll(std::string name, std::optional<Filter> wanted, std::string after, size_t limit,
+                          RowParts parts);
+  // Keeps the vectors of an answer that is about to be finished until JavaScript has read them.
+  void hold(std::vector<Point> points);
   Answer finish(Operation& operation);
 
   Task<Answer> run_open(OpenOptions options);
@@ -139,6 +152,9 @@ class Engine {
   std::string output_;
   std::vector<float> floats_;         // of the last embed()
   std::vector<PendingEffect> taken_;  // their bytes are read by JavaScript after take_effects
+  // Points whose vectors finished operations speak of: not yet told, and told by the last take_effects.
+  std::vector<std::vector<Point>> held_;
+  std::vector<std::vector<Point>> told_;
   uint32_t next_operation_ = 1;
   bool maintaining_ = false;
   std::vector<Operation> operations_;

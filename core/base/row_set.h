@@ -41,6 +41,14 @@ class RowSet {
     for (const uint64_t word : words_) total += static_cast<size_t>(std::popcount(word));
     return total;
   }
+  // The first row from `from` on that is in the set; size() where there is none.
+  RowId next(RowId from) const {
+    for (size_t i = from >> 6; i < words_.size(); ++i) {
+      const uint64_t word = i == from >> 6 ? words_[i] >> (from & 63) << (from & 63) : words_[i];
+      if (word != 0) return static_cast<RowId>(i * 64 + static_cast<size_t>(std::countr_zero(word)));
+    }
+    return static_cast<RowId>(size_);
+  }
   // Keeps the rows that are also in `other`. REQUIRES: equal sizes.
   void intersect(const RowSet& other) {
     assert(size_ == other.size_);

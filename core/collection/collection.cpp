@@ -9,7 +9,7 @@
 #include "core/base/json_scan.h"
 #include "core/base/utf8.h"
 #include "core/collection/state.h"
-#include "core/filter/pick_fields.h"
+#include "core/filter/payload_filter.h"
 
 namespace nearfield {
 
@@ -110,7 +110,7 @@ Status check_vector(std::span<const float> vector, size_t dimension, std::string
 
 Collection::State::State(std::string collection_name, Schema collection_schema)
     : name(std::move(collection_name)), schema(std::move(collection_schema)) {
-  if (schema.dimension > 0) {
+  if (schema.dimension > 0 && !schema.vectors_on_demand) {
     vectors = std::make_unique<VectorTable>(schema.dimension);
     no_vector_.resize(schema.dimension);
   }
@@ -126,9 +126,22 @@ std::optional<RowId> Collection::State::live_row(std::string_view id) const {
 RowId Collection::State::append_row(std::string_view id, std::span<const float> vector, std::string_view text,
                                     std::string_view payload) {
   if (vectors) vectors->append(vector.empty() ? std::span<const float>(no_vector_) : vector);
-  const RowId row = rows.append(id, text, payload);
+  const RowId row = append_body(id, text, payload, Elements<float>(view_bytes(vector)));
   add_live(row, !vector.empty());
   return row;
+}
+
+RowId Collection::State::append_body(std::string_view id, std::string_view text, std::string_view payload,
+                                     Elements<float> vector) {
+  if (!schema.on_demand()) return rows.append(id, text, payload);
+  ResidentRows::Row body;
+  if (schema.payload_on_demand) {
+    body.text = std::exchange(text, {});
+    body.payload = std::exchange(payload, {});
+  }
+  if (schema.vectors_on_demand) body.vector = vector.copy();
+  resident.append(std::move(body));
+  return rows.append(id, text, payload);
 }
 
 void Collection::State::add_live(RowId row, bool has_vector) {
@@ -161,7 +174,12 @@ void Collection::State::append_vectors(const RowColumns& columns) {
 
 RowView Collection::State::view(RowId row) const {
   RowView out{rows.id(row), rows.text(row), rows.payload(row), {}};
-  if (with_vector.contains(row)) out.vector = vectors->row(row);
+  if (vectors && with_vector.contains(row)) out.vector = vectors->row(row);
+  if (!schema.on_demand()) return out;
+  if (const ResidentRows::Row* body = resident.find(row)) {
+    if (schema.payload_on_demand) out.text = body->text, out.payload = body->payload;
+    if (schema.vectors_on_demand) out.vector = body->vector;
+  }
   return out;
 }
 
@@ -179,6 +197,7 @@ Collection::Collection(std::string name, Schema schema)
     : state_(std::make_unique<State>(std::move(name), std::move(schema))) {}
 Collection::~Collection() = default;
 Collection::Collection(Collection&&) noexcept = default;
+Collection& Collection::operator=(Collection&&) noexcept = default;
 
 const std::string& Collection::name() const { return state_->name; }
 const Schema& Collection::schema() const { return state_->schema; }
@@ -237,11 +256,15 @@ size_t Collection::apply(const RowColumns& columns) {
   for (size_t i = 0; i < columns.deletes.size(); ++i) removed += remove(columns.deletes[i]) ? 1 : 0;
   const auto first = static_cast<RowId>(row_count());
   state.append_vectors(columns);
+  size_t next_vector = 0;
   for (size_t i = 0; i < columns.rows(); ++i) {
     const std::string_view id = columns.ids[i];
     remove(id);
-    const RowId row = state.rows.append(id, columns.texts[i], columns.payloads[i]);
-    state.add_live(row, columns.has_vector(i));
+    const size_t components = columns.has_vector(i) ? columns.dimension : 0;
+    const RowId row =
+        state.append_body(id, columns.texts[i], columns.payloads[i], columns.vectors.subspan(next_vector, components));
+    next_vector += components;
+    state.add_live(row, components > 0);
   }
   // After the rows, as none of a batch replaces another.
   for (RowId row = first; row < row_count(); ++row) state.derive_added(row);
@@ -264,34 +287,15 @@ std::optional<RowView> Collection::find(std::string_view id) const {
   return state_->view(*row);
 }
 
-namespace {
-
-// Asks a filter about rows. Payloads were checked when they came in, so picking fields from their text is enough.
-class RowFilter {
- public:
-  RowFilter(const Filter& filter, const RowStore& rows)
-      : filter_(filter), rows_(rows), matches_without_payload_(filter.matches(Json())) {}
-
-  bool matches(RowId row) const {
-    const std::string_view payload = rows_.payload(row);
-    if (payload.empty()) return matches_without_payload_;
-    return filter_.matches(pick_fields(payload, filter_.fields()));
-  }
-
- private:
-  const Filter& filter_;
-  const RowStore& rows_;
-  bool matches_without_payload_;
-};
-
-}  // namespace
+std::optional<RowId> Collection::find_row(std::string_view id) const { return state_->live_row(id); }
 
 RowSet Collection::matching(const Filter* filter) const {
   if (filter == nullptr) return state_->live;
   RowSet out(row_count());
-  const RowFilter row_filter(*filter, state_->rows);
+  assert(!state_->schema.payload_on_demand);
+  const PayloadFilter payload_filter(*filter);
   state_->live.for_each([&](RowId row) {
-    if (row_filter.matches(row)) out.insert(row);
+    if (payload_filter.matches(state_->rows.payload(row))) out.insert(row);
   });
   return out;
 }
@@ -305,24 +309,44 @@ RowView Collection::row(RowId row) const {
   return state_->view(row);
 }
 
-std::vector<RowView> Collection::scroll(const Filter* filter, std::string_view after, size_t limit) const {
-  const RowStore& rows = state_->rows;
+namespace {
+
+// The first `limit` of `candidates` that `passes` lets through and that come after `after`, by ascending id.
+template <typename Passes>
+std::vector<RowId> first_by_id(const RowStore& rows, const RowSet& candidates, std::string_view after, size_t limit,
+                               Passes passes) {
   std::vector<RowId> waiting;
-  state_->live.for_each([&](RowId row) {
+  candidates.for_each([&](RowId row) {
     if (rows.id(row) > after) waiting.push_back(row);
   });
   // A heap hands out the ids in order and stops early: one page neither sorts everything nor parses every payload.
   const auto later = [&](RowId a, RowId b) { return rows.id(a) > rows.id(b); };
   std::make_heap(waiting.begin(), waiting.end(), later);
-  std::optional<RowFilter> row_filter;
-  if (filter != nullptr) row_filter.emplace(*filter, rows);
-  std::vector<RowView> page;
+  std::vector<RowId> page;
   while (page.size() < limit && !waiting.empty()) {
     std::pop_heap(waiting.begin(), waiting.end(), later);
-    if (!row_filter || row_filter->matches(waiting.back())) page.push_back(state_->view(waiting.back()));
+    if (passes(waiting.back())) page.push_back(waiting.back());
     waiting.pop_back();
   }
   return page;
+}
+
+}  // namespace
+
+std::vector<RowView> Collection::scroll(const Filter* filter, std::string_view after, size_t limit) const {
+  assert(filter == nullptr || !state_->schema.payload_on_demand);
+  std::optional<PayloadFilter> payload_filter;
+  if (filter != nullptr) payload_filter.emplace(*filter);
+  const auto passes = [&](RowId row) { return !payload_filter || payload_filter->matches(state_->rows.payload(row)); };
+  std::vector<RowView> page;
+  for (const RowId row : first_by_id(state_->rows, state_->live, after, limit, passes)) {
+    page.push_back(state_->view(row));
+  }
+  return page;
+}
+
+std::vector<RowId> Collection::page(const RowSet& allowed, std::string_view after, size_t limit) const {
+  return first_by_id(state_->rows, allowed, after, limit, [](RowId) { return true; });
 }
 
 CollectionInfo Collection::info() const {
@@ -334,12 +358,20 @@ CollectionInfo Collection::info() const {
   info.reason = state.choice.reason;
   info.index_bytes = state.postings.memory_bytes() + (state.graph ? state.graph->memory_bytes() : 0);
   info.vector_bytes = state.vectors ? state.vectors->memory_bytes() : 0;
-  info.payload_bytes = state.rows.memory_bytes();
+  info.payload_bytes = state.rows.memory_bytes() + state.resident.memory_bytes();
   return info;
 }
 
 size_t Collection::row_count() const { return state_->rows.count(); }
 bool Collection::is_live(RowId row) const { return state_->live.contains(row); }
+bool Collection::has_vector(RowId row) const { return state_->with_vector.contains(row); }
+const RowSet& Collection::live() const { return state_->live; }
+bool Collection::on_demand() const { return state_->schema.on_demand(); }
+RowId Collection::first_resident() const { return on_demand() ? state_->resident.first() : 0; }
+
+void Collection::evict() {
+  if (on_demand()) state_->resident.evict(static_cast<RowId>(row_count()));
+}
 
 bool Collection::wants_compaction() const {
   const size_t dead = row_count() - count();
@@ -353,6 +385,7 @@ void Collection::compact() {
 
 bool Collection::start_compaction() {
   const State& old = *state_;
+  assert(first_resident() == 0);
   if (next_ || old.live_count == old.rows.count()) return false;
   next_ = std::make_unique<State>(old.name, old.schema);
   next_->deferred = old.deferred;

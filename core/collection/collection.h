@@ -51,7 +51,8 @@ struct Batch {
 };
 
 // One row as search, get and scroll hand it out: all of it, whatever the request's include says, which is for whoever
-// copies it out. Views stay valid until the collection changes.
+// copies it out. Views stay valid until the collection changes. Parts that the schema keeps on demand are empty once
+// storage has them; storage/query.h brings them.
 struct RowView {
   std::string_view id;
   std::string_view text;
@@ -66,10 +67,28 @@ struct LegScore {
 };
 
 struct Hit {
+  RowId id = 0;
   RowView row;
   double score = 0;
   std::optional<LegScore> dense;
   std::optional<LegScore> text;
+};
+
+// What one leg of a search found: at most as many rows as asked for, by falling score, then by id.
+struct LegResult {
+  std::vector<Scored> rows;
+  size_t scored = 0;
+  std::string_view strategy;
+  std::string reason;
+};
+
+// What a search will do.
+struct SearchShape {
+  bool dense = false;
+  bool text = false;
+  size_t offset = 0;
+  size_t limit = 0;       // rows of the ranking, from its start
+  size_t candidates = 0;  // rows of each leg
 };
 
 // How a search was carried out, for `explain`.
@@ -82,6 +101,8 @@ struct Plan {
 
 struct SearchResult {
   std::vector<Hit> hits;  // by score, greatest first, then by id
+  // What the hits' views point to where it was read from storage.
+  std::vector<Point> loaded;
   Plan plan;
 };
 
@@ -100,6 +121,7 @@ class Collection {
   Collection(std::string name, Schema schema);
   ~Collection();
   Collection(Collection&&) noexcept;
+  Collection& operator=(Collection&&) noexcept;
 
   const std::string& name() const;
   const Schema& schema() const;
@@ -120,7 +142,8 @@ class Collection {
 
   bool contains(std::string_view id) const;
   std::optional<RowView> find(std::string_view id) const;
-  // Live rows that pass the filter (null: all), in row order.
+  std::optional<RowId> find_row(std::string_view id) const;
+  // Live rows that pass the filter (null: all), in row order. Here and below: no filter where payloads are on demand.
   RowSet matching(const Filter* filter) const;
   size_t count_matching(const Filter* filter) const;
   RowView row(RowId row) const;
@@ -128,11 +151,22 @@ class Collection {
   // Up to `limit` points that pass `filter`, by ascending id (bytes), that come after `after` (empty: from the start).
   std::vector<RowView> scroll(const Filter* filter, std::string_view after, size_t limit) const;
 
+  // The rows of such a page, where the filter is a set of rows. REQUIRES: allowed.size() <= row_count().
+  std::vector<RowId> page(const RowSet& allowed, std::string_view after, size_t limit) const;
+
   // Fails with kDimensionMismatch or kInvalidArgument (non-finite component; text search where the schema has none).
   // The index kinds that approximate are used only where the request allows (request.exact is false), and not where a
   // filter leaves so few rows that a scan is cheaper, or the graph reached too few. In a hybrid search each leg hands
   // its best max(100, offset + k) to the fusion.
+  // REQUIRES: vectors are in memory where it asks for them; payloads where it has a filter.
   Result<SearchResult> search(const SearchRequest& request) const;
+  // The same in parts, for who must wait between them: what a request asks for, or what is wrong with it; then the
+  // search among `allowed`, with a dense leg that was made elsewhere where vectors are on demand.
+  // REQUIRES: allowed.size() == row_count().
+  Result<SearchShape> shape(const SearchRequest& request) const;
+  SearchResult search(const SearchRequest& request, const SearchShape& shape, const RowSet& allowed,
+                      LegResult dense) const;
+  LegResult search_dense(const SearchRequest& request, const SearchShape& shape, const RowSet& allowed) const;
 
   // Byte ranges [begin, end) of `text` that a query's words match, ascending; empty without a text index. Words that
   // more than a quarter of the rows hold ("the", "when") count only where no other word matches.
@@ -143,12 +177,22 @@ class Collection {
   // Rows that were never dropped, in order, dead or alive: storage writes what came after a given row.
   size_t row_count() const;
   bool is_live(RowId row) const;
+  bool has_vector(RowId row) const;
+  const RowSet& live() const;
+
+  // Whether payloads or vectors are on demand. Rows before first_resident() (0 where nothing is on demand) have only
+  // what is in memory; evict() is for when storage has all of them.
+  bool on_demand() const;
+  RowId first_resident() const;
+  void evict();
+
   // True when more than half of the rows (and more than a thousand) are dead.
   bool wants_compaction() const;
   // Drops dead rows and renumbers the rest in order. Invalidates views and row numbers. Takes as long as building the
   // derived state anew, so there is also a way to do it in steps, with anything in between: start, advance until it
   // answers false, finish. Until finish nothing that a caller can see changes.
   void compact();
+  // REQUIRES, as compact(): first_resident() is 0. Storage compacts the others.
   // Answers false, and starts nothing, when no row is dead or a compaction is under way.
   bool start_compaction();
   bool compacting() const;
@@ -168,7 +212,8 @@ class Collection {
   StateSections derived() const;
   bool attach_derived(const SectionViews& sections);
   // While true, apply() does not maintain derived state; attach_derived or rebuild_derived must follow, before or after
-  // the flag is taken back, and before derived() and any search for text. For recovery.
+  // the flag is taken back, and before derived() and any search for text. For recovery. REQUIRES of rebuild_derived:
+  // every row is resident, or payloads are in memory.
   void defer_derived(bool defer);
   void rebuild_derived();
 

@@ -53,13 +53,20 @@ void Collection::State::derive_removed(RowId row) {
     stale = true;
     return;
   }
-  if (analyzer) postings.remove(row, terms_of(row));
+  if (!analyzer) return;
+  if (schema.payload_on_demand) {
+    postings.remove(row);
+  } else {
+    postings.remove(row, terms_of(row));
+  }
 }
 
 void Collection::State::choose_index() {
   if (deferred || stale) return;
   if (!vectors) {
-    choice = {IndexKind::kFlat, "the collection stores no vectors"};
+    choice = {IndexKind::kFlat, schema.vectors_on_demand
+                                    ? "the vectors are read from storage on every query: exact, in little memory, slow"
+                                    : "the collection stores no vectors"};
     return;
   }
   if (graph) return;
@@ -98,14 +105,15 @@ std::span<const std::string_view> Collection::State::terms_of(RowId row) {
 
 std::string_view Collection::State::indexed_text(RowId row) {
   const std::vector<std::string>& fields = schema.text->fields;
-  if (fields.size() == 1 && fields.front() == "text") return rows.text(row);
-  const std::string_view payload = rows.payload(row);
+  const RowView body = view(row);
+  if (fields.size() == 1 && fields.front() == "text") return body.text;
+  const std::string_view payload = body.payload;
   Json json;
   if (!payload.empty()) json = read_checked_json(payload);
   text_scratch_.clear();
   for (const std::string& field : fields) {
     if (field == "text") {
-      text_scratch_.append("\n").append(rows.text(row));
+      text_scratch_.append("\n").append(body.text);
     } else {
       append_strings(json, field, /*at_end=*/false, text_scratch_);
     }

@@ -15,7 +15,7 @@ constexpr size_t kMaxNameBytes = 100;
 constexpr size_t kMaxTextFields = 64;
 constexpr size_t kMaxFieldBytes = 1024;
 
-constexpr std::string_view kSchemaKeys[] = {"dimension", "metric", "index", "text"};
+constexpr std::string_view kSchemaKeys[] = {"dimension", "metric", "index", "text", "vectorStorage", "payloadStorage"};
 constexpr std::string_view kIndexKeys[] = {"kind", "m", "efConstruct"};
 constexpr std::string_view kTextKeys[] = {"fields", "stemming"};
 
@@ -85,6 +85,16 @@ Result<TextSchema> read_text(const Json& json) {
   return text;
 }
 
+// Whether `key` asks for storage on demand.
+Result<bool> read_storage(const Json& json, std::string_view key) {
+  const Json* value = find_option(json, key);
+  if (value == nullptr || *value == "memory") return false;
+  if (*value == "onDemand") return true;
+  return option_error(Code::kConfigError, "schema", key, "memory or onDemand", *value);
+}
+
+std::string_view storage_name(bool on_demand) { return on_demand ? "onDemand" : "memory"; }
+
 }  // namespace
 
 Status check_collection_name(std::string_view name) {
@@ -114,6 +124,14 @@ Result<Schema> parse_schema(const Json& json) {
   if (const Json* text = find_option(json, "text")) {
     ASSIGN_OR_RETURN(schema.text, read_text(*text));
   }
+  ASSIGN_OR_RETURN(schema.vectors_on_demand, read_storage(json, "vectorStorage"));
+  ASSIGN_OR_RETURN(schema.payload_on_demand, read_storage(json, "payloadStorage"));
+  if (schema.vectors_on_demand && schema.kind == IndexKind::kHnsw) {
+    return Error{Code::kUnsupported,
+                 "schema.index hnsw walks vectors in memory and cannot be combined with vectorStorage onDemand; use "
+                 "auto or flat",
+                 shown("onDemand")};
+  }
   return schema;
 }
 
@@ -125,6 +143,8 @@ Json schema_json(const Schema& schema) {
   }
   Json json = {{"dimension", schema.dimension}, {"metric", metric_name(schema.metric)}, {"index", std::move(index)}};
   if (schema.text) json["text"] = {{"fields", schema.text->fields}, {"stemming", schema.text->stemming}};
+  if (schema.vectors_on_demand) json["vectorStorage"] = storage_name(true);
+  if (schema.payload_on_demand) json["payloadStorage"] = storage_name(true);
   return json;
 }
 
@@ -150,6 +170,8 @@ std::string schema_difference(const Schema& stored, const Schema& wanted) {
     compare("text.fields", stored.text->fields, wanted.text->fields);
     compare("text.stemming", stored.text->stemming, wanted.text->stemming);
   }
+  compare("vectorStorage", storage_name(stored.vectors_on_demand), storage_name(wanted.vectors_on_demand));
+  compare("payloadStorage", storage_name(stored.payload_on_demand), storage_name(wanted.payload_on_demand));
   return differences;
 }
 

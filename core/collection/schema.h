@@ -3,9 +3,10 @@
 // JSON form (options of db.collection, also how a schema is stored):
 //   { "dimension": 384, "metric": "cosine",
 //     "index": { "kind": "auto" | "flat" | "hnsw", "m": 16, "efConstruct": 200 },
-//     "text": { "fields": ["text"], "stemming": true } }
+//     "text": { "fields": ["text"], "stemming": true },
+//     "vectorStorage": "memory" | "onDemand", "payloadStorage": "memory" | "onDemand" }
 // "index" may also be the kind's name alone. m and efConstruct are refused for the kind flat, which has no use for
-// them.
+// them. The storages stand in a stored schema only where they are "onDemand".
 #pragma once
 
 #include <optional>
@@ -33,6 +34,11 @@ struct Schema {
   std::optional<IndexKind> kind;  // nullopt: `auto`, the planner decides by size
   HnswOptions hnsw;
   std::optional<TextSchema> text;  // nullopt: no full-text search
+  // On demand: not kept in memory, but read from storage when a call needs them. Texts go with the payloads.
+  bool vectors_on_demand = false;  // not with the kind hnsw
+  bool payload_on_demand = false;
+
+  bool on_demand() const { return vectors_on_demand || payload_on_demand; }
 
   bool operator==(const Schema&) const = default;
 };

@@ -124,7 +124,6 @@ LegResult Collection::State::search_dense(const SearchRequest& request, const Ro
     leg.rows = flat_search(*vectors, schema.metric, request.vector, searchable, limit);
     leg.scored += count;
   }
-  keep_best(leg.rows, limit, rows);
   return leg;
 }
 
@@ -142,7 +141,7 @@ LegResult Collection::State::search_text(const SearchRequest& request, const Row
   return leg;
 }
 
-Result<SearchResult> Collection::search(const SearchRequest& request) const {
+Result<SearchShape> Collection::shape(const SearchRequest& request) const {
   const State& state = *state_;
   ASSIGN_OR_RETURN(const Legs legs, choose_legs(request));
   if (!request.vector.empty()) {
@@ -159,34 +158,49 @@ Result<SearchResult> Collection::search(const SearchRequest& request) const {
   // Offset first: the sum of two unchecked sizes may not fit.
   const size_t offset = std::min(request.offset, kMaxK);
   const size_t limit = std::min(offset + std::min(request.k, kMaxK), kMaxK);
-  const RowSet allowed = matching(request.filter ? &*request.filter : nullptr);
   const bool hybrid = legs.dense && legs.text;
-  const size_t candidates = hybrid ? std::max(limit, kMinCandidates) : limit;
-  LegResult dense;
+  return SearchShape{legs.dense, legs.text, offset, limit, hybrid ? std::max(limit, kMinCandidates) : limit};
+}
+
+Result<SearchResult> Collection::search(const SearchRequest& request) const {
+  ASSIGN_OR_RETURN(const SearchShape wanted, shape(request));
+  const RowSet allowed = matching(request.filter ? &*request.filter : nullptr);
+  return search(request, wanted, allowed, wanted.dense ? search_dense(request, wanted, allowed) : LegResult());
+}
+
+LegResult Collection::search_dense(const SearchRequest& request, const SearchShape& shape,
+                                   const RowSet& allowed) const {
+  return state_->search_dense(request, allowed, shape.candidates);
+}
+
+SearchResult Collection::search(const SearchRequest& request, const SearchShape& shape, const RowSet& allowed,
+                                LegResult dense) const {
+  const State& state = *state_;
+  const bool hybrid = shape.dense && shape.text;
   LegResult text;
-  if (legs.dense) dense = state.search_dense(request, allowed, candidates);
-  if (legs.text) text = state.search_text(request, allowed, candidates);
+  if (shape.text) text = state.search_text(request, allowed, shape.candidates);
+  keep_best(dense.rows, shape.candidates, state.rows);
 
   std::vector<FusedRow> ranking;
   SearchResult result;
   if (hybrid) {
     ranking = fuse(request.fusion, dense.rows, text.rows);
-    keep_best(ranking, limit, state.rows);
+    keep_best(ranking, shape.limit, state.rows);
     result.plan.strategy = "hybrid(" + std::string(dense.strategy) + ", text)";
     result.plan.reason = std::move(dense.reason);
   } else {
-    LegResult& leg = legs.dense ? dense : text;
-    ranking = alone(leg.rows, legs.dense ? &FusedRow::dense : &FusedRow::text);
+    LegResult& leg = shape.dense ? dense : text;
+    ranking = alone(leg.rows, shape.dense ? &FusedRow::dense : &FusedRow::text);
     result.plan.strategy = leg.strategy;
     result.plan.reason = std::move(leg.reason);
   }
   result.plan.rows_allowed = request.filter ? allowed.count() : state.live_count;
   result.plan.rows_scored = dense.scored + text.scored;
 
-  for (size_t i = offset; i < ranking.size(); ++i) {
+  for (size_t i = shape.offset; i < ranking.size(); ++i) {
     const FusedRow& ranked = ranking[i];
     if (request.min_score && ranked.score < *request.min_score) break;
-    result.hits.push_back({state.view(ranked.row), ranked.score, ranked.dense, ranked.text});
+    result.hits.push_back({ranked.row, state.view(ranked.row), ranked.score, ranked.dense, ranked.text});
   }
   return result;
 }

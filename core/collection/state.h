@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/collection/collection.h"
+#include "core/collection/resident_rows.h"
 #include "core/collection/row_store.h"
 #include "core/index/planner.h"
 #include "core/text/analyzer.h"
@@ -21,23 +22,17 @@ namespace nearfield {
 // Fails with kDimensionMismatch or, naming `what` and the first component that is not finite, kInvalidArgument.
 Status check_vector(std::span<const float> vector, size_t dimension, std::string_view what);
 
-// What one leg of a search found: at most as many rows as asked for, by falling score, then by id.
-struct LegResult {
-  std::vector<Scored> rows;
-  size_t scored = 0;
-  std::string_view strategy;
-  std::string reason;
-};
-
 struct Collection::State {
   State(std::string collection_name, Schema collection_schema);
 
   const std::string name;
   const Schema schema;
 
-  // Rows. Every row has a place in `vectors`; one without a vector has zeros there and is not in `with_vector`.
+  // Rows. Every row has a place in `vectors`; one without a vector has zeros there and is not in `with_vector`. What
+  // the schema keeps on demand is in `resident` instead, for the newest rows.
   RowStore rows;
-  std::unique_ptr<VectorTable> vectors;  // null where the schema has no vectors
+  std::unique_ptr<VectorTable> vectors;  // null where the schema has no vectors, or keeps them on demand
+  ResidentRows resident;                 // empty where everything is in memory
   RowSet live;
   RowSet with_vector;
   size_t live_count = 0;
@@ -56,6 +51,8 @@ struct Collection::State {
   // The row alone, live, without derived state. An empty vector is none.
   RowId append_row(std::string_view id, std::span<const float> vector, std::string_view text, std::string_view payload);
   RowView view(RowId row) const;
+  // Puts the row's strings and, where it is kept on demand, its vector where they belong.
+  RowId append_body(std::string_view id, std::string_view text, std::string_view payload, Elements<float> vector);
   // Counts the newest row as live.
   void add_live(RowId row, bool has_vector);
   // The vectors of rows that are about to be appended; zeros where one has none.

@@ -347,9 +347,9 @@ TEST_CASE("a shared append does not overtake what was started before its writes"
   auto cleared = f.db().clear("notes");
   auto second = f.db().write(batch_of({point("b")}), Durability::kStrict);
   auto planned = f.db().write_planned(
-      [&]() -> Result<std::vector<CollectionBatch>> {
+      [&]() -> Task<Result<std::vector<CollectionBatch>>> {
         CHECK(contents_of(f.db()).at("notes").size() == 1);
-        return batch_of({point("c", "planned")}, {"b"});
+        co_return batch_of({point("c", "planned")}, {"b"});
       },
       Durability::kStrict);
   auto third = f.db().write(batch_of({point("d")}), Durability::kStrict);

@@ -33,6 +33,18 @@ inline Contents contents_of(const Database& database) {
   return contents;
 }
 
+// The same where some of it is on demand. nullopt: a call failed, or the host crashed.
+inline std::optional<Contents> read_contents(Simulator& host, Database& database) {
+  Contents contents;
+  for (const std::string& name : database.collection_names()) {
+    auto& points = contents[name];
+    const auto read = host.try_run(database.scroll(name, nullptr, "", 1 << 20, {}));
+    if (!read || !read->ok()) return std::nullopt;
+    for (const Point& point : read->value()) points[point.id] = point_text(point.text, point.payload, point.vector);
+  }
+  return contents;
+}
+
 inline void apply_to_model(Contents& model, const std::vector<CollectionBatch>& batches) {
   for (const auto& [name, batch] : batches) {
     for (const std::string& id : batch.deletes) model[name].erase(id);
@@ -142,6 +154,8 @@ class DatabaseRunner {
 
   Simulator host;
   std::unique_ptr<Database> database;
+  Schema schema = small_schema();  // of collections that run() creates
+  OpenOptions how;                 // when run() opens the database again
 
   std::optional<Status> open(OpenOptions options = {}) {
     auto opened = host.try_run(Database::open(host.effects(), options));
@@ -152,7 +166,7 @@ class DatabaseRunner {
   }
   std::optional<Status> run(const Operation& operation) {
     switch (operation.kind) {
-      case Operation::Kind::kCreate: return status_of(database->collection(operation.collection, small_schema()));
+      case Operation::Kind::kCreate: return status_of(database->collection(operation.collection, schema));
       case Operation::Kind::kDrop: return status_of(database->drop_collection(operation.collection));
       case Operation::Kind::kClear: return status_of(database->clear(operation.collection));
       case Operation::Kind::kWrite: return status_of(database->write(operation.batches, operation.durability));
@@ -160,7 +174,7 @@ class DatabaseRunner {
       case Operation::Kind::kReopen: {
         auto closed = host.try_run(database->close());
         if (!closed || !closed->ok()) return closed;
-        return open();
+        return open(how);
       }
     }
     return std::nullopt;

@@ -15,6 +15,7 @@ TEST_CASE("a schema survives its JSON form") {
   for (const char* text :
        {R"({})", R"({"dimension": 384})", R"({"dimension": 65536, "metric": "manhattan"})", R"({"index": "flat"})",
         R"({"index": {"kind": "auto", "m": 32, "efConstruct": 100}})", R"({"index": {"kind": "hnsw"}})",
+        R"({"vectorStorage": "onDemand"})", R"({"payloadStorage": "onDemand", "vectorStorage": "memory"})",
         R"({"text": {}})", R"({"text": {"fields": ["title", "meta.tags"], "stemming": false}})"}) {
     INFO(text);
     const auto schema = parsed(text);
@@ -52,6 +53,9 @@ TEST_CASE("bad schemas name the option") {
   for (const Case& bad : std::initializer_list<Case>{
            {"[]", Code::kConfigError, "schema"},
            {R"({"dimensions": 3})", Code::kConfigError, "known are dimension, metric, index, text"},
+           {R"({"vectorStorage": true})", Code::kConfigError, "schema.vectorStorage"},
+           {R"({"payloadStorage": "disk"})", Code::kConfigError, "disk"},
+           {R"({"vectorStorage": "onDemand", "index": "hnsw"})", Code::kUnsupported, "auto or flat"},
            {R"({"dimension": "3"})", Code::kConfigError, "schema.dimension"},
            {R"({"dimension": null})", Code::kConfigError, "schema.dimension"},
            {R"({"dimension": -1})", Code::kInvalidArgument, "got -1"},
@@ -98,6 +102,10 @@ TEST_CASE("differences are named, and auto agrees with any kind") {
   CHECK(difference(R"({"index": {"kind": "hnsw", "m": 8}})", R"({"index": "auto"})").empty());
   CHECK(difference(R"({})", R"({"index": {"kind": "hnsw", "m": 8}})").empty());
   CHECK(difference(R"({"index": {"kind": "hnsw", "m": 8}})", R"({"index": "hnsw"})") == "index.m is 8, not 16");
+  CHECK(difference(R"({"vectorStorage": "onDemand"})", R"({})") == R"(vectorStorage is "onDemand", not "memory")");
+  CHECK(difference(R"({})", R"({"payloadStorage": "onDemand"})") == R"(payloadStorage is "memory", not "onDemand")");
+  CHECK(write_json(schema_json(*parsed(R"({"vectorStorage": "memory", "payloadStorage": "memory"})"))) ==
+        write_json(schema_json(*parsed("{}"))));
   CHECK(difference(R"({"text": {}})", R"({})") == "it has a text index");
   CHECK(difference(R"({})", R"({"text": {}})") == "it has no text index");
   CHECK(difference(R"({"text": {"fields": ["a"]}})", R"({"text": {"stemming": false}})") ==
