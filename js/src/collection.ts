@@ -48,7 +48,16 @@ export interface CollectionSchema {
         code?: 'f32' | undefined;
       }
     | undefined;
-  vectorStorage?: 'memory' | undefined;
+  /**
+   * 'onDemand': vectors stay in storage, and every search among them reads all that are allowed: exact, in little memory,
+   * but not fast. Not with index 'hnsw'. Default 'memory'.
+   */
+  vectorStorage?: 'memory' | 'onDemand' | undefined;
+  /**
+   * 'onDemand': payloads and texts stay in storage and are read for the hits of a search, by get() and by scroll(); a
+   * filter reads all of them. Full-text search stays in memory. Default 'memory'.
+   */
+  payloadStorage?: 'memory' | 'onDemand' | undefined;
   /** Full-text search. Left out: none. */
   text?:
     | {
@@ -210,7 +219,7 @@ export class Collection<Payload extends object = Record<string, unknown>> {
    */
   async search(options: SearchOptions): Promise<Hits<Payload>> {
     const query = readQuery(options, this.#dimension());
-    return runQueries<Payload>(this.#session.engine(), this.name, [query])[0] as Hits<Payload>;
+    return (await runQueries<Payload>(this.#session, this.name, [query]))[0] as Hits<Payload>;
   }
 
   /** Several searches in one call across the line; answers in their order. */
@@ -218,7 +227,7 @@ export class Collection<Payload extends object = Record<string, unknown>> {
     if (!Array.isArray(queries)) throw invalid(`queries must be an array, got ${shown(queries)}`);
     const dimension = this.#dimension();
     const read = queries.map((query) => readQuery(query, dimension));
-    return runQueries<Payload>(this.#session.engine(), this.name, read);
+    return runQueries<Payload>(this.#session, this.name, read);
   }
 
   /** The points of these ids, in their order; ids nobody has are left out. */
@@ -226,9 +235,9 @@ export class Collection<Payload extends object = Record<string, unknown>> {
     const { include } = readOptions(options, 'get', ['include']);
     const message = this.#message(include === undefined ? {} : { include: readInclude(include) });
     message.strings(readIds(ids));
-    const engine = this.#session.engine();
-    const { points } = engine.call<{ points: StoredPoint<Payload>[] }>('_get', message.finish());
-    return takeVectors(engine, points);
+    return this.#session.ask('_get', message, ({ points }: { points: StoredPoint<Payload>[] }, engine) =>
+      takeVectors(engine, points),
+    );
   }
 
   /**
@@ -258,7 +267,7 @@ export class Collection<Payload extends object = Record<string, unknown>> {
   async count(options?: { filter?: Filter | undefined }): Promise<number> {
     const { filter } = readOptions(options, 'count', ['filter']);
     const message = this.#message({}, filter);
-    return this.#session.engine().call<{ count: number }>('_count', message.finish()).count;
+    return this.#session.ask('_count', message, ({ count }: { count: number }) => count);
   }
 
   /**
@@ -279,11 +288,14 @@ export class Collection<Payload extends object = Record<string, unknown>> {
     for (;;) {
       checkSignal(signal);
       const message = this.#message({ ...fixed, after }, filter);
-      const engine = this.#session.engine();
-      const { points } = engine.call<{ points: StoredPoint<Payload>[] }>('_scroll', message.finish());
+      const points = await this.#session.ask(
+        '_scroll',
+        message,
+        ({ points: page }: { points: StoredPoint<Payload>[] }, engine) => takeVectors(engine, page),
+      );
       if (points.length === 0) return;
       after = (points.at(-1) as StoredPoint<Payload>).id;
-      yield takeVectors(engine, points);
+      yield points;
       if (points.length < limit) return;
     }
   }
@@ -405,20 +417,19 @@ export function readDurability(value: unknown): Durability {
 
 /** JSON text of a schema, as core/collection/schema.h reads it. */
 export function encodeSchema(given: unknown): string {
-  const { dimension, metric, index, vectorStorage, text } = readOptions(
+  const { dimension, metric, index, vectorStorage, payloadStorage, text } = readOptions(
     given,
     'schema',
-    ['dimension', 'metric', 'index', 'vectorStorage', 'text'],
+    ['dimension', 'metric', 'index', 'vectorStorage', 'payloadStorage', 'text'],
     {
       payload: 'this version has no payload indexes; every payload field can be filtered without one, so leave it out',
       sparse: 'this version has no sparse vectors; use text for words',
     },
   );
-  if (vectorStorage !== undefined && vectorStorage !== 'memory') {
-    readChoice(vectorStorage, 'schema.vectorStorage', ['memory', 'onDemand', 'codesOnly']);
+  if (vectorStorage === 'codesOnly') {
     throw new NearfieldError(
       'Unsupported',
-      `schema.vectorStorage ${shown(vectorStorage)} is not supported; use 'memory'`,
+      `schema.vectorStorage ${shown(vectorStorage)} is not supported; use 'memory' or 'onDemand'`,
       {
         value: vectorStorage,
       },
@@ -429,6 +440,12 @@ export function encodeSchema(given: unknown): string {
   if (metric !== undefined) out['metric'] = readText(metric, 'schema.metric');
   if (index !== undefined) out['index'] = readIndex(index);
   if (text !== undefined) out['text'] = text;
+  if (vectorStorage !== undefined) {
+    out['vectorStorage'] = readChoice(vectorStorage, 'schema.vectorStorage', ['memory', 'onDemand']);
+  }
+  if (payloadStorage !== undefined) {
+    out['payloadStorage'] = readChoice(payloadStorage, 'schema.payloadStorage', ['memory', 'onDemand']);
+  }
   return encodeJson(out, 'schema');
 }
 

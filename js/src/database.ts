@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // Opening a database, and what can be done with it as a whole.
-import { checkSignal, readBoolean, readChoice, readOptions, readText, shown } from './check.js';
+import { checkSignal, readBoolean, readChoice, readOptions, readText, readWhole, shown } from './check.js';
 import {
   Collection,
   encodeSchema,
@@ -47,6 +47,11 @@ export interface OpenOptions {
   signal?: AbortSignal | undefined;
   /** Default for writes; 'strict' if left out. */
   durability?: Durability | undefined;
+  /**
+   * The most memory, in bytes, for keeping what was read of payloads and vectors on demand (see CollectionSchema), 0 to
+   * 1 GiB; default 16 MiB. 0 keeps nothing.
+   */
+  cacheBytes?: number | undefined;
   /** The engine's file, see load(); default: what load() was given last, or the file of this package. */
   wasm?: WasmSource | undefined;
 }
@@ -63,7 +68,8 @@ export interface DatabaseInfo extends StorageEstimate {
   generation: number;
   collections: string[];
   recovery: Recovery;
-  memory: { wasmBytes: number };
+  /** cachedBytes: of the cache for payloads and vectors on demand; cacheBytes: the most it may hold. */
+  memory: { wasmBytes: number; cachedBytes: number; cacheBytes: number };
   engine: string;
 }
 
@@ -84,15 +90,19 @@ export async function open(options?: OpenOptions): Promise<Database> {
 /** For the parts of this package that need more than a Database shows. */
 export async function openSession(given?: unknown): Promise<Session> {
   const options = readOptions(given, 'open', [...openKeys]);
-  const { durability, wasm } = options;
+  const { durability, cacheBytes, wasm } = options;
   const sharing = readSharing(options);
   const how: SessionOptions = {
     ...sharing,
     durability: durability === undefined ? 'strict' : readDurability(durability),
+    cacheBytes: cacheBytes === undefined ? undefined : readWhole(cacheBytes, 'cacheBytes', 0, mostCacheBytes),
     wasm: wasm as WasmSource | undefined,
   };
   return Session.open(await openVolume(options.storage, options.path, sharing.readOnly), how);
 }
+
+/** Of the 4 GiB that WebAssembly can address, the rest is for what is not on demand. */
+const mostCacheBytes = 2 ** 30;
 
 /** The options of open(). */
 export const openKeys = [
@@ -104,6 +114,7 @@ export const openKeys = [
   'wait',
   'signal',
   'durability',
+  'cacheBytes',
   'wasm',
 ] as const;
 
@@ -271,14 +282,15 @@ export class Database {
     const { volume } = this.#session;
     const estimate = await storageEstimate(volume.kind);
     const { role } = this.#session;
+    const { cachedBytes, cacheBytes, ...info } = this.#session.info();
     return {
       path: volume.path,
       storage: volume.kind,
       readOnly: role === 'reader',
       role,
-      ...this.#session.info(),
+      ...info,
       ...estimate,
-      memory: { wasmBytes: this.#session.engine().memory.byteLength },
+      memory: { wasmBytes: this.#session.engine().memory.byteLength, cachedBytes, cacheBytes },
       engine: 'wasm-simd128',
     };
   }

@@ -55,6 +55,7 @@ export class Pump {
   readonly #streams = new Map<number, { stream: ByteStream; done: Promise<unknown> }>();
   #lastStream = 0;
   readonly #changing = new Set<Promise<void>>();
+  readonly #asked = new Set<Promise<unknown>>();
 
   /** `keepLock`: whoever made the pump gives the lock back, not the engine. */
   constructor(engine: Engine, volume: Volume, keepLock = false) {
@@ -73,7 +74,43 @@ export class Pump {
     });
   }
 
-  /** The same for an operation that sends to `stream` or receives from it. */
+  /**
+   * For verbs that answer at once or start an operation, as what they need is in memory or in storage. `read` is called
+   * with the answer while what it refers to in the engine's memory is still there.
+   */
+  ask<Answer extends object, Result>(
+    verb: Verb,
+    message: Uint8Array,
+    read: (answer: Answer) => Result,
+  ): Promise<Result> {
+    let waits = false;
+    const result = new Promise<Result>((resolve, reject) => {
+      const settle = (answer: unknown) => {
+        try {
+          resolve(read(answer as Answer));
+        } catch (error) {
+          reject(error);
+        }
+      };
+      const answer = this.#engine.call<Answer | { operation: number }>(verb, message);
+      if (!('operation' in answer)) return settle(answer);
+      waits = true;
+      this.#waiting.set(answer.operation, { resolve: settle, reject });
+      this.#advance();
+    });
+    if (waits) {
+      const ended = result.catch(() => {}).finally(() => this.#asked.delete(ended));
+      this.#asked.add(ended);
+    }
+    return result;
+  }
+
+  /** Resolves when every call of ask() so far has its answer. */
+  async answered(): Promise<void> {
+    await Promise.all(this.#asked);
+  }
+
+  /** Like run(), for an operation that sends to `stream` or receives from it. */
   async runStreamed<Result>(verb: Verb, stream: ByteStream): Promise<Result> {
     const number = ++this.#lastStream;
     const message = new Message(JSON.stringify({ stream: number })).finish();

@@ -14,6 +14,7 @@ import {
   type Vector,
 } from './check.js';
 import type { Engine } from './engine.js';
+import type { Session } from './session.js';
 import { NearfieldError, invalid } from './errors.js';
 import { Message } from './message.js';
 
@@ -204,7 +205,11 @@ export function withFilter(options: Record<string, unknown>, filter: unknown): s
 }
 
 /** Runs a batch in one call across the line. */
-export function runQueries<Payload>(engine: Engine, collection: string, queries: readonly Query[]): Hits<Payload>[] {
+export function runQueries<Payload>(
+  session: Session,
+  collection: string,
+  queries: readonly Query[],
+): Promise<Hits<Payload>[]> {
   const described = queries.map(
     ({ options, vector, highlights, embed }) =>
       `{"options":${options},"components":${vector?.length ?? 0},"highlights":${highlights === true},"embed":${embed === true}}`,
@@ -212,19 +217,18 @@ export function runQueries<Payload>(engine: Engine, collection: string, queries:
   const message = new Message(`{"collection":${JSON.stringify(collection)},"queries":[${described.join(',')}]}`);
   for (const { vector } of queries) if (vector !== undefined) message.floats(vector);
   const started = performance.now();
-  const { results } = engine.call<{ results: { hits: Hit<Payload>[]; plan?: EnginePlan }[] }>(
-    '_search',
-    message.finish(),
-  );
-  const microseconds = Math.round((performance.now() - started) * 1000);
-  return results.map(({ hits, plan }) => {
-    const out: Hits<Payload> = takeVectors(engine, hits);
-    if (plan !== undefined) {
-      const { strategy, reason, rowsAllowed, rowsScored, count } = plan;
-      const selectivity = count === 0 ? 0 : rowsAllowed / count;
-      out.plan = { strategy, reason, rowsAllowed, selectivity, rowsScored, microseconds };
-    }
-    return out;
+  type Answer = { results: { hits: Hit<Payload>[]; plan?: EnginePlan }[] };
+  return session.ask('_search', message, ({ results }: Answer, engine) => {
+    const microseconds = Math.round((performance.now() - started) * 1000);
+    return results.map(({ hits, plan }) => {
+      const out: Hits<Payload> = takeVectors(engine, hits);
+      if (plan !== undefined) {
+        const { strategy, reason, rowsAllowed, rowsScored, count } = plan;
+        const selectivity = count === 0 ? 0 : rowsAllowed / count;
+        out.plan = { strategy, reason, rowsAllowed, selectivity, rowsScored, microseconds };
+      }
+      return out;
+    });
   });
 }
 

@@ -14,6 +14,9 @@ export interface EngineInfo {
   generation: number;
   collections: string[];
   recovery: Recovery;
+  /** What is kept of payloads and vectors on demand, and the most that may be. */
+  cachedBytes: number;
+  cacheBytes: number;
 }
 
 /** 'writer': holds the lock; 'reader': sees what another one writes. */
@@ -33,6 +36,7 @@ export interface SessionOptions {
   wait?: boolean | undefined;
   signal?: AbortSignal | undefined;
   durability?: Durability | undefined;
+  cacheBytes?: number | undefined;
   wasm?: WasmSource | undefined;
 }
 
@@ -47,6 +51,7 @@ export class Session {
   readonly volume: Volume;
   readonly durability: Durability;
   readonly #module: WebAssembly.Module;
+  readonly #cacheBytes: number | undefined;
   readonly #standby: boolean;
   #role: Role;
   #engine: Engine;
@@ -70,7 +75,7 @@ export class Session {
       const module = await compiled(options.wasm);
       engine = await Engine.create(module);
       const role = await takeRole(volume, options);
-      const pump = await start(engine, volume, role);
+      const pump = await start(engine, volume, role, options.cacheBytes);
       const session = new Session(volume, options, module, role, engine, pump);
       if (role === 'reader') session.#beReader(options.follow ?? true);
       return session;
@@ -94,6 +99,7 @@ export class Session {
     this.durability = options.durability ?? 'strict';
     this.#standby = options.standby ?? false;
     this.#module = module;
+    this.#cacheBytes = options.cacheBytes;
     this.#role = role;
     this.#engine = engine;
     this.#pump = pump;
@@ -126,6 +132,17 @@ export class Session {
     } catch (error) {
       throw this.#standby && isCode(error, 'ReadOnly') && this.#role === 'reader' ? this.#notYet() : error;
     }
+  }
+
+  /** For verbs that answer at once or start an operation, see Pump.ask(). */
+  async ask<Answer extends object, Result>(
+    verb: Verb,
+    message: Message,
+    read: (answer: Answer, engine: Engine) => Result,
+  ): Promise<Result> {
+    this.requireOpen();
+    const engine = this.#engine;
+    return this.#pump.ask<Answer, Result>(verb, message.finish(), (answer) => read(answer, engine));
   }
 
   /** For operations that stream; closing the session ends them with Closed. */
@@ -300,7 +317,7 @@ export class Session {
         // Held since opening; a host that lost it gets it back or says who has it.
         if (this.#role === 'writer') await this.volume.lock();
         engine = await Engine.create(this.#module);
-        this.#pump = await start(engine, this.volume, this.#role);
+        this.#pump = await start(engine, this.volume, this.#role, this.#cacheBytes);
       } catch (error) {
         engine?.dispose();
         broken.stillBroken(error);
@@ -323,6 +340,7 @@ export class Session {
       if (this.#engine.broken === undefined) {
         const closed = new NearfieldError('Closed', `the database ${this.volume.path} was closed meanwhile`);
         await this.#pump.endStreams(closed);
+        await this.#pump.answered();
         await this.#pump.run('_close');
       }
     } finally {
@@ -361,9 +379,9 @@ async function takeRole(volume: Volume, options: SessionOptions): Promise<Role> 
 }
 
 // The session holds the lock, from before the engine reads to after it is gone.
-async function start(engine: Engine, volume: Volume, role: Role): Promise<Pump> {
+async function start(engine: Engine, volume: Volume, role: Role, cacheBytes?: number): Promise<Pump> {
   const pump = new Pump(engine, volume, true);
-  await pump.run('_open', new Message(JSON.stringify({ readOnly: role === 'reader' })).finish());
+  await pump.run('_open', new Message(JSON.stringify({ readOnly: role === 'reader', cacheBytes })).finish());
   return pump;
 }
 

@@ -380,7 +380,7 @@ export class Specs {
       query.embed = true;
     }
     checkSignal(options.signal);
-    return runQueries<SpecPayload>(this.#session.engine(), blocksName, [query])[0] as SpecHits;
+    return (await runQueries<SpecPayload>(this.#session, blocksName, [query]))[0] as SpecHits;
   }
 
   /** The blocks of these ids, in their order; ids nobody has are left out. */
