@@ -30,6 +30,29 @@ struct Silence {
 #define HNSWLIB_ERR_OVERRIDE Silence()
 // Its prefetches read one link past the end of a full list. Its own distances are not used.
 #define NO_MANUAL_VECTORIZATION
+// Replaced below; its header is read here so that hnswlib does not read it later.
+#define VisitedListPool OriginalVisitedListPool
+#include <hnswlib/visited_list_pool.h>
+#undef VisitedListPool
+
+namespace hnswlib {
+
+// One walk at a time needs one list. hnswlib's pool of many loses a list when a walk runs out of memory.
+class VisitedListPool {
+ public:
+  VisitedListPool(int, size_t nodes) : list_(static_cast<int>(nodes)) {}
+  VisitedList* getFreeVisitedList() {
+    list_.reset();
+    return &list_;
+  }
+  void releaseVisitedList(VisitedList*) {}
+
+ private:
+  VisitedList list_;
+};
+
+}  // namespace hnswlib
+
 #include <hnswlib/hnswlib.h>
 
 // Members of hnswlib that we replace, all of them before the class is instantiated.
@@ -131,14 +154,10 @@ bool nearer(const Near& a, const Near& b) {
 }
 bool farther(const Near& a, const Near& b) { return nearer(b, a); }
 
-// The nodes a walk has seen: epoch tags from hnswlib's pool, not cleared between walks.
+// The nodes a walk has seen: epoch tags in hnswlib's list, not cleared between walks.
 class Visited {
  public:
-  explicit Visited(const Graph& graph)
-      : pool_(*graph.visited_list_pool_), list_(graph.visited_list_pool_->getFreeVisitedList()) {}
-  Visited(const Visited&) = delete;
-  Visited& operator=(const Visited&) = delete;
-  ~Visited() { pool_.releaseVisitedList(list_); }
+  explicit Visited(const Graph& graph) : list_(graph.visited_list_pool_->getFreeVisitedList()) {}
 
   // Whether `node` is new.
   bool insert(NodeId node) {
@@ -148,7 +167,6 @@ class Visited {
   }
 
  private:
-  hnswlib::VisitedListPool& pool_;
   hnswlib::VisitedList* list_;
 };
 
@@ -158,13 +176,23 @@ Error malformed(std::string what) { return {Code::kFormatError, "hnsw sections: 
 
 struct Hnsw::State {
   State(const VectorTable& vectors, Metric chosen, const HnswOptions& given, size_t capacity)
-      : table(vectors),
-        metric(chosen),
-        options(given),
-        distance(vectors, chosen),
-        graph(&distance, capacity, given.m, given.ef_construct) {
-    // 65,536 locks for calls by label, which we do not make.
-    std::vector<std::mutex>().swap(graph.label_op_locks_);
+      : table(vectors), metric(chosen), options(given), distance(vectors, chosen), graph(&distance) {
+    // What hnswlib's larger constructor does, but for 65,536 locks that only calls by label need, and for what it
+    // loses when memory runs out half-way: this graph is destroyed then.
+    graph.data_size_ = distance.get_data_size();
+    graph.fstdistfunc_ = distance.get_dist_func();
+    graph.dist_func_param_ = distance.get_dist_func_param();
+    graph.M_ = graph.maxM_ = given.m;
+    graph.maxM0_ = 2 * given.m;
+    graph.ef_construction_ = std::max(given.ef_construct, given.m);
+    graph.size_links_level0_ = graph.maxM0_ * sizeof(hnswlib::tableint) + sizeof(hnswlib::linklistsizeint);
+    graph.size_links_per_element_ = graph.maxM_ * sizeof(hnswlib::tableint) + sizeof(hnswlib::linklistsizeint);
+    graph.offsetData_ = graph.size_links_level0_;
+    graph.label_offset_ = graph.offsetData_ + graph.data_size_;
+    graph.size_data_per_element_ = graph.label_offset_ + sizeof(hnswlib::labeltype);
+    graph.enterpoint_node_ = static_cast<hnswlib::tableint>(-1);
+    graph.maxlevel_ = -1;
+    grow(capacity);
   }
 
   std::span<const NodeId> links(NodeId node, int level) const {
@@ -257,7 +285,11 @@ struct Hnsw::State {
   // A multiplication that wraps inside hnswlib would allocate too little.
   void grow(size_t capacity) {
     if (capacity > std::numeric_limits<size_t>::max() / 2 / graph.size_data_per_element_) throw std::bad_alloc();
-    graph.resizeIndex(capacity);
+    try {
+      graph.resizeIndex(capacity);
+    } catch (const std::runtime_error&) {
+      throw std::bad_alloc();
+    }
   }
 
   // Appends a node without links. Only while a graph is rebuilt from sections.
@@ -461,11 +493,7 @@ Result<std::unique_ptr<Hnsw>> Hnsw::from_sections(const SectionViews& sections, 
 
   auto hnsw = std::make_unique<Hnsw>(table, metric, options);
   State& state = *hnsw->state_;
-  try {
-    if (nodes > kFirstCapacity) state.grow(std::bit_ceil(size_t{nodes}));
-  } catch (const std::runtime_error&) {
-    throw std::bad_alloc();
-  }
+  if (nodes > kFirstCapacity) state.grow(std::bit_ceil(size_t{nodes}));
   list = link = 0;
   for (uint32_t node = 0; node < nodes; ++node) {
     state.append_node(rows[node], levels[node]);

@@ -132,7 +132,7 @@ class TermBuffer {
 // The English stemmer behind a direct-mapped cache: a colliding word replaces the one before.
 class Stemmer {
  public:
-  Stemmer() : environment_(english_UTF_8_create_env()), cache_(kEntries) {
+  Stemmer() : cache_(kEntries), environment_(english_UTF_8_create_env()) {
     if (environment_ == nullptr) throw std::bad_alloc();
   }
   ~Stemmer() { english_UTF_8_close_env(environment_); }
@@ -176,8 +176,8 @@ class Stemmer {
     return {reinterpret_cast<const char*>(environment_->p), static_cast<size_t>(environment_->l)};
   }
 
-  SN_env* environment_;
   std::vector<Entry> cache_;
+  SN_env* environment_;  // last: nothing that may throw comes after it
 };
 
 // Fills a vector of terms, whose strings it uses again.
