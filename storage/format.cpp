@@ -15,8 +15,6 @@ constexpr std::array<std::pair<FileKind, std::string_view>, 4> kKindNames = {{
     {FileKind::kLog, "log-"},
 }};
 constexpr size_t kNumberDigits = 16;
-// JavaScript counts exactly up to here. Larger numbers are never written, so the next one always exists.
-constexpr uint64_t kMaxFileNumber = (uint64_t{1} << 53) - 1;
 constexpr std::string_view kDigits = "0123456789abcdef";
 
 Error damaged(std::string what) { return {Code::kFormatError, std::move(what), ""}; }

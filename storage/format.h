@@ -33,6 +33,10 @@ inline constexpr size_t kMaxLogRecordBytes = 1 << 20;
 // A log that would grow past this is replaced by segments and a new log.
 inline constexpr size_t kMaxLogBytes = 8 << 20;
 inline constexpr size_t kMaxManifestBytes = 64 << 20;
+// JavaScript counts exactly up to here; names with larger numbers are not ours.
+inline constexpr uint64_t kMaxFileNumber = (uint64_t{1} << 53) - 1;
+// No counter gets this far by counting. One that claims to would soon make names that are not ours.
+inline constexpr uint64_t kMaxNextNumber = kMaxFileNumber / 2;
 
 // Persisted: numbers are explicit and only ever appended to.
 enum class FileKind : uint32_t { kManifest = 1, kSegment = 2, kIndex = 3, kLog = 4, kBackup = 5 };

@@ -91,6 +91,7 @@ Result<Manifest> decode_manifest(uint64_t generation, ByteView bytes) {
   ByteReader reader(frame.payload);
   manifest.previous = reader.get<uint64_t>();
   manifest.next_number = reader.get<uint64_t>();
+  if (manifest.next_number > kMaxNextNumber) return malformed("no file numbers are left");
   const auto collections = reader.get<uint32_t>();
   std::set<uint64_t> numbers;
   std::set<std::string, std::less<>> names;

@@ -391,7 +391,8 @@ Task<Result<Listing>> list_files(EffectQueue& effects) {
     const auto named = parse_file_name(file.name);
     if (!named) continue;  // not ours: never read, never deleted
     if (named->kind == FileKind::kManifest) listing.generations.push_back(named->number);
-    if (named->kind == FileKind::kSegment || named->kind == FileKind::kIndex) {
+    const bool counted = named->kind == FileKind::kSegment || named->kind == FileKind::kIndex;
+    if (counted && named->number < kMaxNextNumber) {
       listing.next_number = std::max(listing.next_number, named->number + 1);
     }
     listing.lengths.emplace(std::move(file.name), file.length);

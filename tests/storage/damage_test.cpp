@@ -180,6 +180,21 @@ TEST_CASE("files without a manifest are not an empty database") {
   CHECK(volume.contents() == files);
 }
 
+TEST_CASE("a file whose number leaves no room above it does not use the numbers up") {
+  const Specimen specimen;
+  auto files = specimen.files;
+  files["segment-001fffffffffffff"] = {1, 2, 3};
+  SimulatedVolume volume = SimulatedVolume::of(files);
+  DatabaseRunner runner(volume, 1);
+  REQUIRE(runner.open()->ok());
+  REQUIRE(runner.host.run(runner.database->checkpoint()).ok());
+  const Contents expected = contents_of(*runner.database);
+  volume.locked = false;
+  REQUIRE(runner.open()->ok());
+  CHECK(contents_of(*runner.database) == expected);
+  CHECK(runner.database->recovery().generations_skipped == 0);
+}
+
 namespace {
 
 const std::string kGolden = std::string(NEARFIELD_SOURCE_DIR) + "/tests/golden/storage-v1";

@@ -218,6 +218,8 @@ TEST_CASE("manifests come back, and impossible ones are refused") {
   CHECK(refused([](Manifest& m) { m.collections[0].index->segments = 3; }));
   CHECK(refused([](Manifest& m) { m.collections[0].index->rows = 11; }));
   CHECK(refused([](Manifest& m) { m.previous = 9; }));
+  // One that would soon make names that are not ours.
+  CHECK(refused([](Manifest& m) { m.next_number = kMaxFileNumber; }));
 }
 
 TEST_CASE("columns are checked and applied like the points they hold") {
