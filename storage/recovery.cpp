@@ -425,17 +425,27 @@ Task<Result<Recovered>> load_newest(EffectQueue& effects, const Listing& listing
   }
   std::optional<Error> first_damage;
   uint64_t skipped = 0;
+  bool readable = false;  // a manifest is sound, though not what it names
   for (const uint64_t generation : listing.generations) {
     Recovered out;
     Status status = co_await load_generation(effects, listing, generation, out);
     if (!status.ok()) {
       if (!is_damage(status.code())) co_return std::move(status).failure();
       if (!first_damage) first_damage = status.error();
+      readable = readable || out.manifest.generation != 0;
       ++skipped;
       continue;
     }
     CO_RETURN_IF_ERROR(co_await replay_log(effects, listing, out));
     out.report.generation = generation;
+    out.report.generations_skipped = skipped;
+    note_files(listing, out);
+    co_return out;
+  }
+  if (listing.lengths.size() == listing.generations.size() && !readable) {
+    // The first commit makes a collection and writes nothing but its manifest, and a database is not written to before
+    // it. So rows were never acknowledged here: commits were torn.
+    Recovered out;
     out.report.generations_skipped = skipped;
     note_files(listing, out);
     co_return out;

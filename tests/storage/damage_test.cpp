@@ -195,6 +195,41 @@ TEST_CASE("a file whose number leaves no room above it does not use the numbers 
   CHECK(runner.database->recovery().generations_skipped == 0);
 }
 
+TEST_CASE("commits that were torn before there were rows leave a new database") {
+  SimulatedVolume volume;
+  DatabaseRunner first(volume, 1);
+  REQUIRE(first.open()->ok());
+  REQUIRE(first.host.run(first.database->collection("notes", small_schema())).ok());
+  auto files = volume.contents();
+  REQUIRE(files.size() == 1);
+  Bytes& manifest = files.begin()->second;
+  const Bytes whole = manifest;
+  for (size_t length = 0; length < whole.size(); length += 7) {
+    manifest.assign(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length));
+    // Once more, in the commit that would have repaired it.
+    if (length % 2 == 0) files[file_name(FileKind::kManifest, 2)] = manifest;
+    SimulatedVolume torn = SimulatedVolume::of(files);
+    DatabaseRunner runner(torn, 1);
+    REQUIRE(runner.open()->ok());
+    REQUIRE(contents_of(*runner.database).empty());
+    REQUIRE(runner.database->recovery().generations_skipped == files.size());
+    REQUIRE(runner.host.run(runner.database->collection("notes", small_schema())).ok());
+    REQUIRE(runner.host.run(runner.database->write({{"notes", {{}, {{"a", {}, "", ""}}}}}, Durability::kStrict)).ok());
+    const Contents expected = contents_of(*runner.database);
+    torn.locked = false;
+    REQUIRE(runner.open()->ok());
+    REQUIRE(contents_of(*runner.database) == expected);
+    REQUIRE(runner.database->recovery().generations_skipped == 0);
+  }
+  // A sound manifest whose files are gone is another matter.
+  const Specimen specimen;
+  files = specimen.files;
+  std::erase_if(files, [](const auto& file) { return !file.first.starts_with("manifest-"); });
+  SimulatedVolume bare = SimulatedVolume::of(files);
+  DatabaseRunner runner(bare, 1);
+  CHECK(runner.open()->code() == Code::kStorageCorrupt);
+}
+
 namespace {
 
 const std::string kGolden = std::string(NEARFIELD_SOURCE_DIR) + "/tests/golden/storage-v1";
