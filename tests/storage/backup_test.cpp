@@ -71,7 +71,7 @@ struct Keeper {
   std::map<std::string, Bytes> files;
 
   Keeper() {
-    run_all(runner, Script::random(21, 12, false));
+    run_all(runner, Script::random(21, 12));
     contents = contents_of(*runner.database);
     files = volume.contents();
   }
@@ -88,7 +88,7 @@ struct Keeper {
 
 TEST_CASE("a backup restores what was there, into any database") {
   const auto seed = static_cast<uint64_t>(GENERATE(31, 32, 33, 34));
-  const Script script = Script::random(seed, 60, seed % 2 == 0);
+  const Script script = Script::random(seed, 60, seed % 2 == 0 ? ScriptKind::kLarge : ScriptKind::kSmall);
   SimulatedVolume volume;
   DatabaseRunner runner(volume, seed);
   run_all(runner, script);
@@ -98,7 +98,7 @@ TEST_CASE("a backup restores what was there, into any database") {
   SimulatedVolume other;
   DatabaseRunner target(other, seed + 1);
   if (seed > 32) {
-    run_all(target, Script::random(seed + 100, 20, false));
+    run_all(target, Script::random(seed + 100, 20));
   } else {
     REQUIRE(target.open()->ok());
   }
@@ -185,7 +185,7 @@ TEST_CASE("a backup under way keeps its files, and holds the state at its start"
     CAPTURE(seed);
     SimulatedVolume volume;
     DatabaseRunner runner(volume, seed);
-    run_all(runner, Script::random(seed, 30, false));
+    run_all(runner, Script::random(seed, 30));
     Database& db = *runner.database;
     REQUIRE(runner.host.run(db.collection("busy", small_schema())).ok());
     // Something in the log, too.
@@ -315,7 +315,7 @@ TEST_CASE("a crash at any effect of a restore leaves the old database or the new
   SimulatedVolume prepared;
   {
     DatabaseRunner runner(prepared, 2);
-    run_all(runner, Script::random(21, 12, false));
+    run_all(runner, Script::random(21, 12));
   }
   const auto files = prepared.contents();
   uint64_t effects = 0;
@@ -367,7 +367,8 @@ TEST_CASE("a failure at any effect of a restore changes nothing, and the next at
       keeper.runner.host.fail_at(before + at, code);
       const auto status = try_restore(keeper.runner, small.backup);
       if (status->ok()) {
-        REQUIRE(at > 6);
+        // A stream comes in pieces of any length.
+        REQUIRE(at > 4);
         break;
       }
       REQUIRE(status->code() == code);

@@ -1,4 +1,5 @@
-// Damage at rest: whatever happens to a file, opening answers a typed error or a state the database once had.
+// Damage at rest: whatever happens to a file, opening answers a typed error or a state the database once had. Bits,
+// truncations and random damage are tests/torture's part.
 #include <catch_amalgamated.hpp>
 #include <filesystem>
 #include <fstream>
@@ -79,31 +80,6 @@ void check_open(const Specimen& specimen, const std::map<std::string, Bytes>& fi
 }
 
 }  // namespace
-
-TEST_CASE("every truncation of every file is survived or reported") {
-  const Specimen specimen;
-  for (const auto& [name, bytes] : specimen.files) {
-    for (size_t length = 0; length < bytes.size(); ++length) {
-      CAPTURE(name, length);
-      auto files = specimen.files;
-      files[name].resize(length);
-      check_open(specimen, files);
-    }
-  }
-}
-
-TEST_CASE("every damaged byte of every file is survived or reported") {
-  const Specimen specimen;
-  Random random(1);
-  for (const auto& [name, bytes] : specimen.files) {
-    for (size_t i = 0; i < bytes.size(); ++i) {
-      CAPTURE(name, i);
-      auto files = specimen.files;
-      files[name][i] ^= static_cast<uint8_t>(1 << random.below(8));
-      check_open(specimen, files);
-    }
-  }
-}
 
 TEST_CASE("missing, swapped and foreign files are survived or reported") {
   const Specimen specimen;

@@ -195,7 +195,7 @@ TEST_CASE("a reader's effects and a writer's, interleaved: never half of a write
       Database& db = *runner.database;
       switch (what.kind) {
         case Operation::Kind::kCreate:
-          CO_RETURN_IF_ERROR(co_await db.collection(what.collection, small_schema()));
+          CO_RETURN_IF_ERROR(co_await db.collection(what.collection, schema_of(what.collection)));
           break;
         case Operation::Kind::kDrop: CO_RETURN_IF_ERROR(co_await db.drop_collection(what.collection)); break;
         case Operation::Kind::kClear: CO_RETURN_IF_ERROR(co_await db.clear(what.collection)); break;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <optional>
 #include <stdexcept>
@@ -19,6 +20,10 @@
 #include "core/base/task.h"
 
 namespace nearfield {
+
+// How much of an effect happened before it failed, or before the machine stopped.
+enum class Extent { kNothing, kPiece, kAll };
+inline constexpr Extent kEveryExtent[] = {Extent::kNothing, Extent::kPiece, Extent::kAll};
 
 // What a crash does to bytes that were not yet durable.
 enum class Damage { kLost, kReordered, kTorn, kDuplicated, kZeroTail };
@@ -112,6 +117,11 @@ class Simulator {
   // Null control: sync nothing, and say that it was done.
   void lie_about_durability() { lies_ = true; }
   void set_read_only() { read_only_ = true; }
+  // Calls `look` with every effect before it is performed: the place to try what a crash here would leave.
+  void observe(std::function<void(const EffectRequest&)> look) { observer_ = std::move(look); }
+  // Calls `change` with true whenever the engine is about to run, and with false when it has come back: allocations
+  // in between are the engine's, all others the host's.
+  void watch_engine(std::function<void(bool)> change) { engine_runs_ = std::move(change); }
 
   // What SendEffects brought, and what ReceiveEffects take from the front, by stream.
   std::map<uint64_t, Bytes> sent;
@@ -122,10 +132,21 @@ class Simulator {
   uint64_t bytes_written() const { return bytes_written_; }
   uint64_t now_ms() const { return now_ms_; }
 
+  // The volume as a machine that stops during `request` leaves it. This host and its volume do not change.
+  SimulatedVolume crashed_during(const EffectRequest& request, Extent extent, Damage damage, uint64_t seed) const {
+    SimulatedVolume left = volume_;
+    Simulator host(left, seed);
+    host.lies_ = lies_;
+    host.read_only_ = read_only_;
+    host.perform_in_part(request, extent);
+    left.crash(damage, host.random_);
+    return left;
+  }
+
   // Drives a task to its end. nullopt: the simulated machine crashed; the task is gone.
   template <typename T>
   std::optional<T> try_run(Task<T> task) {
-    task.start();
+    start(task);
     while (!task.done()) {
       if (!step()) {
         if (crashed_) return std::nullopt;
@@ -143,13 +164,18 @@ class Simulator {
   // Starts all tasks, in order, before any effect is performed.
   template <typename T>
   std::vector<T> run_all(std::vector<Task<T>> tasks) {
-    for (Task<T>& task : tasks) task.start();
+    for (Task<T>& task : tasks) start(task);
     while (!std::ranges::all_of(tasks, [](const Task<T>& task) { return task.done(); })) {
       if (!step()) throw std::logic_error("the tasks wait, but for no effect");
     }
     std::vector<T> out;
     for (Task<T>& task : tasks) out.push_back(task.take());
     return out;
+  }
+  template <typename T>
+  void start(Task<T>& task) {
+    const EngineRuns engine(*this);
+    task.start();
   }
 
   // Effects asked for and not yet performed wait until release(), while others go on.
@@ -172,10 +198,11 @@ class Simulator {
     PendingEffect effect = std::move(*chosen);
     pending_.erase(chosen);
     ++performed_;
+    if (observer_) observer_(effect.request);
     now_ms_ += 1 + random_.below(20);
     EffectAnswer answer;
     if (performed_ == crash_at_) {
-      perform_in_part(effect.request);
+      perform_in_part(effect.request, any_extent());
       volume_.crash(damage_, random_);
       crashed_ = true;
       return false;
@@ -183,17 +210,32 @@ class Simulator {
     if (performed_ == fail_at_ || fail_all_ != Code::kOk) {
       answer.status = Error{fail_all_ != Code::kOk ? fail_all_ : fail_code_, "simulated failure", ""};
       // A host that says "it failed" may have done nothing, some, or all of it. A busy lock was not taken, though.
-      if (!std::holds_alternative<LockEffect>(effect.request)) perform_in_part(effect.request);
+      if (!std::holds_alternative<LockEffect>(effect.request)) perform_in_part(effect.request, any_extent());
     } else {
       answer = perform(effect.request);
     }
     answer.now_ms = now_ms_;
+    const EngineRuns engine(*this);
     effects_.answer(effect.id, std::move(answer));
     return true;
   }
 
  private:
   static constexpr size_t kStreamPiece = 1 << 20;
+
+  class EngineRuns {
+   public:
+    explicit EngineRuns(const Simulator& host) : host_(host) {
+      if (host_.engine_runs_) host_.engine_runs_(true);
+    }
+    EngineRuns(const EngineRuns&) = delete;
+    ~EngineRuns() {
+      if (host_.engine_runs_) host_.engine_runs_(false);
+    }
+
+   private:
+    const Simulator& host_;
+  };
 
   static Error error(Code code, std::string message) { return {code, std::move(message), ""}; }
   static void demand(bool condition, const std::string& rule) {
@@ -208,12 +250,12 @@ class Simulator {
   EffectAnswer perform(const EffectRequest& request) {
     return std::visit([&](const auto& effect) { return perform_one(effect, true); }, request);
   }
-  // As much of an effect as happened before it failed.
-  void perform_in_part(const EffectRequest& request) {
-    switch (random_.below(3)) {
-      case 0: return;
-      case 1: std::visit([&](const auto& effect) { perform_one(effect, false); }, request); return;
-      default: perform(request); return;
+  Extent any_extent() { return kEveryExtent[random_.below(std::size(kEveryExtent))]; }
+  void perform_in_part(const EffectRequest& request, Extent extent) {
+    switch (extent) {
+      case Extent::kNothing: return;
+      case Extent::kPiece: std::visit([&](const auto& effect) { perform_one(effect, false); }, request); return;
+      case Extent::kAll: perform(request); return;
     }
   }
 
@@ -359,6 +401,8 @@ class Simulator {
   bool read_only_ = false;
   uint64_t bytes_written_ = 0;
   uint64_t now_ms_ = 1'700'000'000'000;
+  std::function<void(const EffectRequest&)> observer_;
+  std::function<void(bool)> engine_runs_;
 };
 
 }  // namespace nearfield
