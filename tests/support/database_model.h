@@ -189,7 +189,7 @@ class DatabaseRunner {
   Simulator host;
   std::unique_ptr<Database> database;
   std::optional<Schema> schema;  // of the collections that run() creates; none: schema_of() theirs
-  OpenOptions how;                 // when run() opens the database again
+  OpenOptions how;               // when run() opens the database again
 
   std::optional<Status> open(OpenOptions options = {}) {
     auto opened = host.try_run(Database::open(host.effects(), options));
