@@ -85,6 +85,25 @@ async function nodeTests(folder, options = []) {
   count(passed, failed + cancelled + (broken ? 1 : 0), number('skipped'));
 }
 
+/** Every fuzz target for so many seconds, two at a time; each counts as a test. They need clang's runtime. */
+async function fuzzTests(seconds) {
+  const { text } = await run('scripts/toolchain', ['sh', '-c', 'echo "$NEARFIELD_CXX"']);
+  if (!text.includes('clang')) {
+    console.log(`skipped: the fuzz targets need clang, and the native compiler is ${text.trim()}`);
+    return count(0, 0, 1);
+  }
+  await build('scripts/build', 'fuzz');
+  const targets = readdirSync('tests/fuzz')
+    .filter((name) => name.endsWith('_fuzz.cpp'))
+    .map((name) => path.basename(name, '.cpp'));
+  const work = async () => {
+    for (let target = targets.shift(); target !== undefined; target = targets.shift()) {
+      await check('scripts/fuzz', String(seconds), target);
+    }
+  };
+  await Promise.all([work(), work()]);
+}
+
 const steps = [
   ['build native', () => build('scripts/build', 'native')],
   [
@@ -113,6 +132,7 @@ const steps = [
   ['package', () => nodeTests('tests/package')],
   ['browser', () => nodeTests('tests/browser')],
   ['torture', () => nodeTests('tests/torture')],
+  ['fuzz', () => fuzzTests(30)],
 ];
 
 function finish() {
