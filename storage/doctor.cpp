@@ -317,6 +317,20 @@ Task<Result<Bytes>> read_log(EffectQueue& effects, const Volume& volume, uint64_
   co_return co_await read_listed(effects, volume.listing, file_name(FileKind::kLog, generation));
 }
 
+// A commit removes what neither its generation nor the one before it needs. Where a crash stopped that, a manifest may
+// still be there whose files are not.
+void forgive_removed(const Volume& volume, DoctorReport& report) {
+  const Manifest* newest = volume.manifest(report.newest);
+  if (newest == nullptr) return;
+  const auto kept = [&](uint64_t generation) { return generation >= newest->previous; };
+  std::erase_if(report.files, [&](const FileFinding& each) {
+    return each.state == FileState::kMissing && std::ranges::none_of(each.generations, kept);
+  });
+  for (GenerationFinding& each : report.generations) {
+    if (!each.sound && !kept(each.generation)) each.meaning = "no longer needed, and removed in part: " + each.meaning;
+  }
+}
+
 Task<Status> examine_generations(EffectQueue& effects, const Volume& volume, DoctorReport& report) {
   bool refused = false;  // opening ends at what is of a newer version
   for (auto at = volume.generations.rbegin(); at != volume.generations.rend(); ++at) {
@@ -372,6 +386,7 @@ Task<Status> examine_generations(EffectQueue& effects, const Volume& volume, Doc
     report.generations.push_back(std::move(finding));
   }
   report.newest = volume.generations.empty() ? 0 : *volume.generations.rbegin();
+  if (report.opens == report.newest) forgive_removed(volume, report);
   if (refused) {
     report.problems.push_back("opening fails with VersionError: a file was written by a newer version");
   } else if (report.opens == 0) {

@@ -196,6 +196,35 @@ TEST_CASE("leftovers of crashes, foreign files and a cut log are told apart from
   CHECK(volume.contents() == files);
 }
 
+TEST_CASE("an old generation that a crash left half removed is no damage; one that is needed is") {
+  SimulatedVolume volume;
+  DatabaseRunner runner(volume, 1);
+  REQUIRE(runner.open()->ok());
+  REQUIRE(runner.host.run(runner.database->collection("notes", small_schema())).ok());
+  std::vector<std::map<std::string, Bytes>> states;
+  for (const char* id : {"a", "b", "c"}) {
+    const std::vector<CollectionBatch> batches = {{"notes", {{}, {{id, {1, 2, 3}, "text", ""}}}}};
+    REQUIRE(runner.host.run(runner.database->write(batches, Durability::kStrict)).ok());
+    REQUIRE(runner.host.run(runner.database->checkpoint()).ok());
+    states.push_back(volume.contents());
+  }
+  const std::string oldest = file_name(FileKind::kManifest, runner.database->generation() - 2);
+  volume.put(oldest, states[0].at(oldest));
+  auto report = examine(volume);
+  REQUIRE(report.ok());
+  CHECK(report.value().healthy());
+  CHECK_FALSE(report.value().generations.back().sound);
+  CHECK(report.value().generations.back().meaning.starts_with("no longer needed"));
+  for (const FileFinding& each : report.value().files) CHECK(each.state != FileState::kMissing);
+  // The same of the generation before the newest, which opening may fall back to.
+  for (const auto& [name, bytes] : states[1]) {
+    if (name.starts_with("segment-")) volume.files.erase(name);
+  }
+  report = examine(volume);
+  REQUIRE(report.ok());
+  CHECK_FALSE(report.value().healthy());
+}
+
 TEST_CASE("damaged bytes of every file are seen, and a repair invents nothing") {
   const Patient patient;
   Random random(1);

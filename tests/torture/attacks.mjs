@@ -41,13 +41,18 @@ function here(attack, options) {
   };
 }
 
-/** An attack of build/native/tests/torture, a minute at a time. */
+// Without sanitizers (scripts/build plain torture) it tries some ten times as much.
+const program = ['build/plain/tests/torture', 'build/native/tests/torture'].find((path) =>
+  existsSync(join(project, path)),
+);
+
+/** An attack of tests/torture/torture.cpp, a minute at a time. */
 function native(name) {
   const run = async ({ seed, from, count, more }) => {
     let done = 0;
     let tried = 0;
     while (done < count && more()) {
-      const args = ['build/native/tests/torture', name, '--seed', seed, '--from', from + done, '--count', count - done];
+      const args = [program, name, '--seed', seed, '--from', from + done, '--count', count - done];
       const child = spawn('scripts/toolchain', [...args, '--seconds', 60, '--json'].map(String), {
         cwd: project,
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -82,8 +87,7 @@ function native(name) {
   return Object.assign(run, { native: true });
 }
 
-const hasNative = () =>
-  existsSync(join(project, 'build/native/tests/torture')) || 'build/native/tests/torture is not built';
+const hasNative = () => program !== undefined || 'neither build/plain/tests/torture nor that of build/native is built';
 const has = (kind) => () => findBrowser(kind) !== undefined || `no ${kind} was found`;
 const hasOpfs = () =>
   existsSync(join(project, 'dist/volumes/opfs.js')) ? has('chromium')() : 'there is no OPFS volume';
