@@ -223,19 +223,17 @@ void Bm25::add(RowId row, std::span<const std::string_view> terms) {
 void Bm25::remove(RowId row, std::span<const std::string_view> terms) {
   State& state = *state_;
   if (row >= state.lengths.size() || state.lengths[row] == 0) return;
-  assert(state.lengths[row] == terms.size() + 1);
   std::vector<TermId> ids;
   for (const std::string_view term : terms) {
-    const std::optional<TermId> id = state.find(term);
-    assert(id.has_value());
-    if (id.has_value()) ids.push_back(*id);
+    if (const std::optional<TermId> id = state.find(term)) ids.push_back(*id);
   }
+  // Sections may come from a file that was made for other words. Then the words of the row are not known.
+  const bool known = state.lengths[row] == terms.size() + 1 && ids.size() == terms.size() &&
+                     std::ranges::all_of(ids, [&](TermId id) { return state.terms[id].row_count > 0; });
+  if (!known) return remove(row);
   heap_sort(ids);
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  for (const TermId id : ids) {
-    assert(state.terms[id].row_count > 0);
-    --state.terms[id].row_count;
-  }
+  for (const TermId id : ids) --state.terms[id].row_count;
   state.forget(row);
 }
 

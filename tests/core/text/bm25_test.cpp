@@ -128,6 +128,27 @@ TEST_CASE("scores follow the formula through adds, removes and a round trip") {
   }
 }
 
+TEST_CASE("a row that leaves with other words than it came with takes only itself along") {
+  const std::vector<std::string> came = {"alpha", "beta", "beta"};
+  const std::vector<std::vector<std::string>> others = {
+      {"alpha"}, {"alpha", "beta", "unknown"}, {"alpha", "beta", "gamma", "delta"}, {}};
+  for (const auto& words : others) {
+    Bm25 index;
+    Bm25 expected;
+    index.add(0, views(came));
+    index.add(1, views({"alpha", "gamma"}));
+    expected.add(1, views({"alpha", "gamma"}));
+    index.remove(0, views(words));
+    RowSet allowed(2);
+    allowed.insert(1);
+    const std::vector<std::string> query = {"alpha", "beta", "gamma"};
+    const auto found = index.search(views(query), allowed, 10, nullptr);
+    REQUIRE(found.size() == 1);
+    CHECK(found[0].row == 1);
+    CHECK(found[0].score == expected.search(views(query), allowed, 10, nullptr)[0].score);
+  }
+}
+
 TEST_CASE("awkward searches") {
   Bm25 index;
   const Words one = {"a"};
