@@ -269,16 +269,29 @@ async function openFileSink(path: string): Promise<Sink> {
       await attempt(handle.sync());
       await attempt(handle.close());
       await attempt(files.rename(draft, path));
-      const folder = await files.open(paths.dirname(path), 'r').catch(() => undefined);
-      // Windows cannot sync folders and needs no such thing.
-      await folder?.sync().catch(() => {});
-      await folder?.close();
+      await attempt(syncFolder(files, paths.dirname(path)));
     },
     abort: async () => {
       await handle.close().catch(() => {});
       await files.unlink(draft);
     },
   };
+}
+
+// The new name is durable once its folder is.
+async function syncFolder(files: typeof import('node:fs/promises'), path: string): Promise<void> {
+  try {
+    const folder = await files.open(path, 'r');
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  } catch (cause) {
+    // Windows cannot sync folders and needs no such thing.
+    const system = isObject(cause) ? cause['code'] : undefined;
+    if (!['EPERM', 'EISDIR', 'EINVAL'].includes(String(system))) throw cause;
+  }
 }
 
 async function openFileSource(path: string): Promise<Source> {

@@ -1,6 +1,8 @@
 // db.backup and db.restore: every kind of sink and source, what goes wrong in them, and what stays as it was.
 import assert from 'node:assert/strict';
 import { createReadStream, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import fs from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { NearfieldError, open } from 'nearfield';
@@ -283,4 +285,26 @@ test('the backup of version 1 stays readable', async () => {
   assert.equal((await notes.search({ text: 'words', k: 1 }))[0].id, 'a');
   await db.close();
   assert.ok(existsSync(new URL('cases.json', corpus)));
+});
+
+test('a backup whose folder cannot be synced is not reported as written', async (t) => {
+  const folder = temporaryFolder(t);
+  const db = await open({ storage: 'memory' });
+  await (await db.collection('c', { text: {} })).upsert([{ id: 'a', text: 'x' }]);
+  const { open: openFile } = fs;
+  fs.open = async (path, ...rest) => {
+    const handle = await openFile(path, ...rest);
+    if (path === folder) handle.sync = () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }));
+    return handle;
+  };
+  syncBuiltinESMExports();
+  t.after(() => {
+    fs.open = openFile;
+    syncBuiltinESMExports();
+  });
+  await rejectsWith('StorageFailed', db.backup(join(folder, 'x.backup')));
+  fs.open = openFile;
+  syncBuiltinESMExports();
+  await db.backup(join(folder, 'y.backup'));
+  await db.close();
 });
