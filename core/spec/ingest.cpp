@@ -68,6 +68,11 @@ Status check_source(const std::string& source, std::string_view path) {
   return {};
 }
 
+// A repair after damage may have lost blocks and kept the record that lists them.
+bool has_all(const Collection& blocks, std::span<const std::string> ids) {
+  return std::ranges::all_of(ids, [&](const std::string& id) { return blocks.contains(id); });
+}
+
 bool has_links(DocumentKind kind) { return kind == DocumentKind::kDesign || kind == DocumentKind::kTasks; }
 
 std::string embedded_text(const Block& block) {
@@ -145,7 +150,7 @@ Result<IngestPlan> plan_index(const Collection& blocks, const Collection& files,
     file.kind = document_kind(file.source);
     file.hash = hex(hash64(given.bytes)) + '.' + std::to_string(kParserVersion);
     file.record = find_record(files, file.source);
-    file.changed = !file.record || file.record->hash != file.hash;
+    file.changed = !file.record || file.record->hash != file.hash || !has_all(blocks, file.record->ids);
     if (file.changed) file.blocks = parse_spec(file.source, as_text(file.bytes));
     plan.report.bytes_read += file.bytes.size();
     planned.push_back(std::move(file));

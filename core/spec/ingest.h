@@ -3,7 +3,7 @@
 // "blocks" holds one point a block: its id, the embedding of its title and text, its text, its payload (block_payload).
 // "files" holds one point a file, without a vector: the id is its source, the text the ids of its blocks, one a line,
 // and the payload { hash, context, bytes, lines, blocks }. A file is read again when its bytes, the parser, or the
-// blocks its links can name have changed.
+// blocks its links can name have changed, and when one of its blocks is missing.
 //
 // Nothing is changed here: the caller applies both batches of a plan together.
 #pragma once

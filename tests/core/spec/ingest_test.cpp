@@ -194,3 +194,27 @@ TEST_CASE("a file with more blocks than a payload holds is removed whole") {
   CHECK(index.index({{"tasks.md", "- [ ] 7. T\n"}}).blocks_removed == 2999);
   CHECK(index.blocks.count() == 1);
 }
+
+TEST_CASE("a file one of whose blocks was lost is indexed again") {
+  Index index;
+  const Files files = small_tree();
+  index.index(files);
+  const auto whole = index.content();
+  Batch loss;
+  const auto lost = whole.find([&] {
+    for (const auto& [id, content] : whole) {
+      if (content.find("requirements.md") != std::string::npos) return id;
+    }
+    return std::string();
+  }());
+  REQUIRE(lost != whole.end());
+  loss.deletes.push_back(lost->first);
+  index.blocks.apply(std::move(loss));
+  REQUIRE(index.content().size() == whole.size() - 1);
+
+  const IngestReport report = index.index(files);
+  CHECK(report.files_indexed == 1);
+  CHECK(report.files_unchanged == 2);
+  CHECK(report.blocks_written == 1);
+  CHECK(index.content() == whole);
+}
