@@ -130,8 +130,20 @@ test('the doctor says what is damaged, exits with 1, and repairs', async (t) => 
   assert.ok(damaged.stdout.includes(`✗ damaged    ${manifest}`), damaged.stdout);
   assert.match(damaged.stderr, /doctor --repair/);
   const repaired = await nearfield(['doctor', '--repair', '--json'], { cwd });
-  assert.equal(repaired.code, 1);
   const { repair, newest } = JSON.parse(repaired.stdout);
   assert.equal(repair.generation, newest + 1);
+  assert.equal(repair.lost.length, 1);
+  assert.equal(repaired.code, 1);
+  assert.match((await succeeds(['search', 'uploads'], cwd)).stdout, /uploads/);
+});
+
+test('a repair that loses nothing exits with 0', async (t) => {
+  const cwd = await indexedRepository(t);
+  const folder = join(cwd, '.nearfield');
+  const index = readdirSync(folder).find((name) => name.startsWith('index-'));
+  truncateSync(join(folder, index), 100);
+  assert.equal((await nearfield(['doctor'], { cwd })).code, 1);
+  const repaired = await succeeds(['doctor', '--repair', '--json'], cwd);
+  assert.deepEqual(JSON.parse(repaired.stdout).repair.lost, []);
   assert.match((await succeeds(['search', 'uploads'], cwd)).stdout, /uploads/);
 });

@@ -16,7 +16,8 @@ export async function runDoctor(operands: string[], flags: Flags, output: Output
   const report = await doctor({ path: flags.db, storage: 'node', repair: flags.repair });
   if (flags.json) output.object(report);
   else printReport(flags.db, report, output);
-  return report.healthy ? 0 : 1;
+  const mended = report.repair !== undefined && report.repair.generation > 0 && report.repair.lost.length === 0;
+  return report.healthy || mended ? 0 : 1;
 }
 
 const harmless: readonly FileState[] = ['sound', 'orphan', 'unfinished', 'foreign'];

@@ -105,7 +105,8 @@ Example
 Reads every byte of the database and says of each file whether it is sound,
 damaged, missing, left over from a crash (orphan, unfinished: harmless) or not
 ours (foreign), and what opening would find. Works on databases that cannot be
-opened. Exits with 1 if something is damaged.
+opened. Exits with 1 if something is damaged; with --repair, if it was not
+repaired or something was lost.
 
 Flags
   --repair          publish what can be rescued as a new generation; no file is
