@@ -851,6 +851,12 @@ Task<Status> Database::restore(RestoredBackup backup) {
   const AsyncLock::Held held = co_await state.turn.acquire();
   CO_RETURN_IF_ERROR(state.check_writable());
   CO_RETURN_IF_ERROR(co_await state.settle_doubt());
+  if (state.now.manifest.generation == 0) {
+    // Should the host stop before the end, files without a manifest would be damage to whoever opens them.
+    Manifest empty;
+    empty.generation = state.now.newest + 1;
+    CO_RETURN_IF_ERROR(co_await state.publish(std::move(empty)));
+  }
   Manifest next;
   // No link: readers load all of it.
   next.previous = state.now.manifest.generation;

@@ -123,8 +123,8 @@ class Database {
   // Sends the whole database as it is now to `stream`, see storage/backup.h. Writes go on meanwhile and are not in it;
   // files that it needs are not removed before it ends.
   Task<Result<BackupReport>> backup(uint64_t stream);
-  // Replaces all collections by those that receive_backup answered: publishes one generation, or changes nothing. All
-  // pointers to collections end.
+  // Replaces all collections by those that receive_backup answered, in one commit (a new database makes an empty one
+  // first), or changes nothing. All pointers to collections end.
   Task<Status> restore(RestoredBackup backup);
 
   bool read_only() const;

@@ -443,8 +443,8 @@ Task<Result<Recovered>> load_newest(EffectQueue& effects, const Listing& listing
     co_return out;
   }
   if (listing.lengths.size() == listing.generations.size() && !readable) {
-    // The first commit makes a collection and writes nothing but its manifest, and a database is not written to before
-    // it. So rows were never acknowledged here: commits were torn.
+    // The first commit writes nothing but its manifest, and nothing else is written before it. So rows were never
+    // acknowledged here: commits were torn.
     Recovered out;
     out.report.generations_skipped = skipped;
     note_files(listing, out);

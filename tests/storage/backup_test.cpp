@@ -357,6 +357,53 @@ TEST_CASE("a crash at any effect of a restore leaves the old database or the new
   }
 }
 
+TEST_CASE("a crash at any effect of a restore into an empty volume leaves an empty database or the new one") {
+  const Small small;
+  for (const bool torn_before : {false, true}) {
+    // A volume is empty to its user, too, when all it holds is a first commit that was torn.
+    const auto prepared = [&] {
+      SimulatedVolume volume;
+      if (torn_before) volume.put(file_name(FileKind::kManifest, 1), {'n', 'e'});
+      return volume;
+    };
+    uint64_t effects = 0;
+    {
+      SimulatedVolume volume = prepared();
+      DatabaseRunner runner(volume, 5);
+      REQUIRE(runner.open()->ok());
+      REQUIRE(try_restore(runner, small.backup)->ok());
+      effects = runner.host.performed();
+    }
+    for (uint64_t at = 1; at <= effects; ++at) {
+      // What a crash leaves depends on chance, too: how much of an effect happened, and which bytes were lost.
+      for (uint64_t chance = 0; chance < 8 * std::size(kEveryDamage); ++chance) {
+        CAPTURE(torn_before, at, chance);
+        SimulatedVolume volume = prepared();
+        DatabaseRunner runner(volume, 5);
+        REQUIRE(runner.open()->ok());
+        std::optional<SimulatedVolume> left;
+        runner.host.observe([&](const EffectRequest& request) {
+          if (runner.host.performed() != at) return;
+          left = runner.host.crashed_during(request, kEveryExtent[chance % std::size(kEveryExtent)],
+                                            kEveryDamage[chance % std::size(kEveryDamage)], chance);
+        });
+        REQUIRE(try_restore(runner, small.backup)->ok());
+        if (!left) continue;  // an effect of opening, which changes nothing
+        DatabaseRunner after(*left, at);
+        REQUIRE(after.open()->ok());
+        const Contents found = contents_of(*after.database);
+        REQUIRE((found.empty() || found == small.contents));
+        REQUIRE(try_restore(after, small.backup)->ok());
+        REQUIRE(contents_of(*after.database) == small.contents);
+        left->locked = false;
+        REQUIRE(after.open()->ok());
+        REQUIRE(contents_of(*after.database) == small.contents);
+        REQUIRE(after.database->recovery().generations_skipped == 0);
+      }
+    }
+  }
+}
+
 TEST_CASE("a failure at any effect of a restore changes nothing, and the next attempt succeeds") {
   const Small small;
   for (const Code code : {Code::kQuotaExceeded, Code::kAborted}) {
