@@ -8,6 +8,7 @@
 #include "core/base/hash.h"
 #include "storage/database.h"
 #include "storage/format.h"
+#include "storage/manifest.h"
 #include "tests/support/database_model.h"
 
 using namespace nearfield;
@@ -106,6 +107,58 @@ TEST_CASE("missing, swapped and foreign files are survived or reported") {
   // A manifest number that leaves no room above it is no number of ours.
   files["manifest-ffffffffffffffff"] = {};
   check_open(specimen, files);
+}
+
+TEST_CASE("a host that fails while the database is opened is not taken for damage") {
+  const Specimen specimen;
+  for (uint64_t at = 1;; ++at) {
+    CAPTURE(at);
+    SimulatedVolume volume = SimulatedVolume::of(specimen.files);
+    DatabaseRunner runner(volume, at);
+    runner.host.fail_at(at, Code::kStorageFailed);
+    const Status status = *runner.open();
+    REQUIRE(volume.contents() == specimen.files);
+    if (status.ok()) {
+      // The lock, the list, the manifest, and at least a segment, an index and the log.
+      REQUIRE(at > 6);
+      break;
+    }
+    REQUIRE(status.code() == Code::kStorageFailed);
+    volume.locked = false;
+    REQUIRE(runner.open()->ok());
+    REQUIRE(runner.database->recovery().generations_skipped == 0);
+    REQUIRE(runner.database->recovery().rebuilt.empty());
+    REQUIRE(contents_of(*runner.database) == specimen.newest);
+  }
+}
+
+TEST_CASE("what a damaged generation is made of stays for whoever comes to look") {
+  const Specimen specimen;
+  const auto files_of = [&](uint64_t generation) {
+    const std::string name = file_name(FileKind::kManifest, generation);
+    const auto manifest = decode_manifest(generation, specimen.files.at(name));
+    return manifest.value().file_names();
+  };
+  std::vector<std::string> only_newest = files_of(specimen.generation);
+  for (const std::string& shared : files_of(specimen.generation - 1)) std::erase(only_newest, shared);
+  REQUIRE(only_newest.size() >= 3);  // manifest, log, and what the commit wrote
+
+  auto files = specimen.files;
+  files.at(file_name(FileKind::kManifest, specimen.generation)).back() ^= 0xFF;
+  SimulatedVolume volume = SimulatedVolume::of(files);
+  DatabaseRunner runner(volume, 1);
+  REQUIRE(runner.open()->ok());
+  REQUIRE(runner.database->recovery().generations_skipped == 1);
+  for (int i = 0; i < 4; ++i) {
+    const std::vector<CollectionBatch> batches = {{"notes", {{}, {{"new" + std::to_string(i), {1, 0, 0}, "new", ""}}}}};
+    REQUIRE(runner.host.run(runner.database->write(batches, Durability::kStrict)).ok());
+    REQUIRE(runner.host.run(runner.database->checkpoint()).ok());
+  }
+  for (const std::string& name : only_newest) {
+    CAPTURE(name);
+    REQUIRE(volume.files.contains(name));
+    CHECK(volume.files.at(name).bytes == files.at(name));
+  }
 }
 
 TEST_CASE("a damaged index is built again and replaced") {

@@ -275,6 +275,27 @@ TEST_CASE("a writer that lost its lock cannot publish") {
   CHECK(contents_of(f.db()) == expected);
 }
 
+TEST_CASE("a writer in doubt about its commit writes nothing where another one went on") {
+  Fixture f;
+  REQUIRE(f.write({point("a")}).ok());
+  f.host().observe([&](const EffectRequest& request) {
+    if (std::holds_alternative<CommitEffect>(request)) f.host().fail_at(f.host().performed(), Code::kStorageFailed);
+  });
+  REQUIRE(f.host().run(f.db().checkpoint()).code() == Code::kStorageFailed);
+  f.host().observe(nullptr);
+  f.volume.locked = false;
+  DatabaseRunner second(f.volume, 2);
+  REQUIRE(second.open()->ok());
+  REQUIRE(second.host.run(second.database->write(batch_of({point("b")}), Durability::kStrict)).ok());
+  REQUIRE(second.host.run(second.database->checkpoint()).ok());
+  const auto files = f.volume.contents();
+  const Status status = f.host().run(f.db().checkpoint());
+  CHECK(status.code() == Code::kConflict);
+  CHECK(status.error().value == std::to_string(second.database->generation()));
+  CHECK(f.write({point("c")}).code() == Code::kConflict);
+  CHECK(f.volume.contents() == files);
+}
+
 TEST_CASE("a volume that cannot be written can be read") {
   Fixture f;
   REQUIRE(f.write({point("a")}).ok());

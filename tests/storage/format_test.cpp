@@ -111,6 +111,50 @@ TEST_CASE("a sealed file gives its frames back, and notices every damaged or mis
   CHECK(read_sealed(kIdentity, sealed, other.take()).code() == Code::kFormatError);
 }
 
+TEST_CASE("parts of a sealed file that check out by themselves do not make up another file") {
+  SealedWriter writer(kIdentity);
+  writer.add(FrameType::kRows, as_bytes("first"));
+  const size_t footer_at = writer.size();
+  const SealedFile sealed = writer.seal();
+  const Bytes file = writer.take();
+  const auto refused = [](const SealedFile& expected, const Bytes& bytes) {
+    return read_sealed(kIdentity, expected, bytes).code() == Code::kFormatError;
+  };
+  REQUIRE_FALSE(refused(sealed, file));
+
+  // Right to the last byte, but not as long as its manifest says.
+  for (const int wrong : {-8, -1, 1, 8}) {
+    SealedFile other = sealed;
+    other.length += static_cast<uint64_t>(wrong);
+    CHECK(refused(other, file));
+  }
+  // The header of another collection's file.
+  Bytes header;
+  write_file_header({kIdentity.kind, kIdentity.number, kIdentity.link + 1}, header);
+  Bytes other_header = file;
+  std::ranges::copy(header, other_header.begin());
+  CHECK(refused(sealed, other_header));
+  // A frame behind the footer.
+  Bytes longer = file;
+  write_frame(kIdentity, 0, FrameType::kRows, as_bytes("first"), longer);
+  SealedFile long_sealed = sealed;
+  long_sealed.length = longer.size();
+  CHECK(refused(long_sealed, longer));
+  // A frame that was written to its place at another time. The footer knows the checksum of the first.
+  Bytes newer;
+  write_file_header(kIdentity, newer);
+  write_frame(kIdentity, 0, FrameType::kRows, as_bytes("FIRST"), newer);
+  REQUIRE(newer.size() == footer_at);
+  Bytes mixed = file;
+  std::ranges::copy(newer, mixed.begin());
+  CHECK(refused(sealed, mixed));
+  // And so with its footer: a sealed file, of which the manifest does not speak.
+  SealedWriter other(kIdentity);
+  other.add(FrameType::kRows, as_bytes("FIRST"));
+  (void)other.seal();
+  CHECK(refused(sealed, other.take()));
+}
+
 TEST_CASE("batches come back as they were") {
   CHECK(equal(decode_rows(encoded(some_batch())).value(), some_batch()));
   CHECK(equal(decode_rows(encoded({})).value(), Batch{}));
@@ -148,9 +192,23 @@ TEST_CASE("columns that disagree are refused") {
   CHECK(with(make_section<uint32_t>("text_ends", std::vector<uint32_t>{0, 1})) == Code::kFormatError);
   CHECK(with(make_section<uint32_t>("text_ends", std::vector<uint32_t>{1, 0})) == Code::kFormatError);
   CHECK(with(make_section<uint8_t>("has_vector", std::vector<uint8_t>{1, 0})) == Code::kFormatError);
+  CHECK(with(make_section<uint8_t>("has_vector", std::vector<uint8_t>{0, 0})) == Code::kOk);
   CHECK(with(make_section<uint8_t>("has_vector", std::vector<uint8_t>{2, 0})) == Code::kFormatError);
   CHECK(with({"vectors", ElementType::kF32, {1, 1}, Bytes(4)}) == Code::kFormatError);
   CHECK(with(make_section<uint16_t>("text_ends", std::vector<uint16_t>{0, 0})) == Code::kFormatError);
+  // Flags whose sum is right: as many vectors as rows, but not one each.
+  const auto with_vectors = [&](std::vector<uint8_t> flags, std::vector<uint64_t> shape, size_t components) {
+    sections.push_back(make_section<uint8_t>("has_vector", std::span<const uint8_t>(flags)));
+    const Code code = with({"vectors", ElementType::kF32, shape, Bytes(4 * components)});
+    sections.pop_back();
+    return code;
+  };
+  CHECK(with_vectors({1, 1}, {2, 1}, 2) == Code::kOk);
+  CHECK(with_vectors({1, 0}, {1, 2}, 2) == Code::kOk);
+  CHECK(with_vectors({2, 0}, {2, 1}, 2) == Code::kFormatError);
+  CHECK(with_vectors({1, 0}, {2, 1}, 2) == Code::kFormatError);
+  CHECK(with_vectors({1, 1}, {2}, 2) == Code::kFormatError);
+  CHECK(with_vectors({1, 1}, {2, 0}, 0) == Code::kFormatError);
 }
 
 TEST_CASE("a segment keeps the order of rows, also of one id") {
@@ -205,17 +263,46 @@ TEST_CASE("manifests come back, and impossible ones are refused") {
   longer.resize(longer.size() + 8);
   CHECK(decode_manifest(9, longer).code() == Code::kFormatError);
 
+  // The same bytes as a frame of another kind.
+  const FileIdentity identity = {FileKind::kManifest, 9, 1234};
+  const auto frame = read_frame(identity, kFileHeaderBytes, ByteView(bytes).subspan(kFileHeaderBytes));
+  for (const FrameType type : {FrameType::kManifest, FrameType::kRows, FrameType::kFooter}) {
+    Bytes other;
+    write_file_header(identity, other);
+    write_frame(identity, 0, type, frame.value().payload, other);
+    CHECK(decode_manifest(9, other).ok() == (type == FrameType::kManifest));
+  }
+  // A sound frame whose payload ends earlier or later than what it lists.
+  Bytes payload(frame.value().payload.begin(), frame.value().payload.end());
+  const size_t right = payload.size();
+  payload.resize(right + 8);
+  for (size_t length = 0; length <= payload.size(); ++length) {
+    Bytes other;
+    write_file_header(identity, other);
+    write_frame(identity, 0, FrameType::kManifest, ByteView(payload).first(length), other);
+    CAPTURE(length);
+    CHECK(decode_manifest(9, other).ok() == (length == right));
+  }
+
   const auto refused = [&](auto change) {
     Manifest other = manifest;
     change(other);
     return decode_manifest(9, encode_manifest(other)).code() == Code::kFormatError;
   };
+  CHECK_FALSE(refused([](Manifest&) {}));
   CHECK(refused([](Manifest& m) { m.collections[1].name = "notes"; }));
   CHECK(refused([](Manifest& m) { m.collections[1].number = 1; }));
   CHECK(refused([](Manifest& m) { m.collections[0].segments[1].file.number = 2; }));
   CHECK(refused([](Manifest& m) { m.collections[0].segments[1].file.number = 20; }));
-  CHECK(refused([](Manifest& m) { m.collections[0].segments[0].rows = uint64_t{1} << 32; }));
+  // Not the first: the index says how many rows that one has.
+  CHECK(refused([](Manifest& m) { m.collections[0].segments[1].rows = uint64_t{1} << 32; }));
+  CHECK(refused([](Manifest& m) { m.collections[0].segments[1].rows = UINT64_MAX; }));
+  CHECK(refused([](Manifest& m) { m.collections[0].segments[1].rows = UINT32_MAX - 9; }));
+  CHECK_FALSE(refused([](Manifest& m) { m.collections[0].segments[1].rows = UINT32_MAX - 10; }));
+  CHECK(refused([](Manifest& m) { m.collections[0].index->parts[0].number = 3; }));
+  CHECK(refused([](Manifest& m) { m.collections[0].index->parts[0].number = 20; }));
   CHECK(refused([](Manifest& m) { m.collections[0].index->segments = 3; }));
+  CHECK(refused([](Manifest& m) { m.collections[0].index->segments = UINT64_MAX; }));
   CHECK(refused([](Manifest& m) { m.collections[0].index->rows = 11; }));
   CHECK(refused([](Manifest& m) { m.previous = 9; }));
   // One that would soon make names that are not ours.

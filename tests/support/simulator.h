@@ -117,6 +117,8 @@ class Simulator {
   // Null control: sync nothing, and say that it was done.
   void lie_about_durability() { lies_ = true; }
   void set_read_only() { read_only_ = true; }
+  // Whether the host can tell how long files are. By default it changes its mind with each list.
+  void know_lengths(bool known) { knows_lengths_ = known; }
   // Calls `look` with every effect before it is performed: the place to try what a crash here would leave.
   void observe(std::function<void(const EffectRequest&)> look) { observer_ = std::move(look); }
   // Calls `change` with true whenever the engine is about to run, and with false when it has come back: allocations
@@ -262,7 +264,7 @@ class Simulator {
   EffectAnswer perform_one(const ListEffect&, bool) {
     EffectAnswer answer;
     // Some volumes know no lengths.
-    const bool known = random_.below(2) == 0;
+    const bool known = knows_lengths_.value_or(random_.below(2) == 0);
     for (const auto& [name, file] : volume_.files) {
       answer.files.push_back({name, known ? file.bytes.size() : kUnknownLength});
     }
@@ -399,6 +401,7 @@ class Simulator {
   bool crashed_ = false;
   bool lies_ = false;
   bool read_only_ = false;
+  std::optional<bool> knows_lengths_;
   uint64_t bytes_written_ = 0;
   uint64_t now_ms_ = 1'700'000'000'000;
   std::function<void(const EffectRequest&)> observer_;
