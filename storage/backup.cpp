@@ -1,6 +1,7 @@
 #include "storage/backup.h"
 
 #include <algorithm>
+#include <cassert>
 #include <optional>
 #include <set>
 
@@ -331,14 +332,15 @@ class Restorer {
   }
 
   Status add_rows(ByteView payload) {
-    if (current_ == nullptr) return malformed("rows stand outside of a collection");
     if (!index_.empty()) attach();
     ASSIGN_OR_RETURN(Batch batch, decode_rows(payload));
     rows_ += batch.upserts.size();
     deletes_ += batch.deletes.size();
+    // Before the first collection, and behind the last one, none are left to come.
     if (batch.empty() || rows_ > open_.rows || deletes_ > open_.deletes) {
       return malformed("collection " + shown(open_.name) + " has another number of rows than it says");
     }
+    assert(current_ != nullptr);
     RETURN_IF_ERROR(check(*current_, batch));
     current_->memory.apply(std::move(batch));
     return {};

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/hash.h"
+#include "storage/log.h"
 #include "tests/support/backup_files.h"
 #include "tests/support/database_model.h"
 
@@ -263,6 +264,47 @@ TEST_CASE("every truncation and every damaged byte of a backup is refused and ch
   // A good call right after.
   REQUIRE(try_restore(keeper.runner, small.backup)->ok());
   CHECK(contents_of(*keeper.runner.database) == small.contents);
+}
+
+TEST_CASE("a log record that nobody could have written is refused") {
+  const Small small;
+  Keeper keeper;
+  auto frames = frames_of(small.backup);
+  const auto log = std::ranges::find(frames, static_cast<uint32_t>(FrameType::kLogRecord), &BackupFrame::type);
+  REQUIRE(log != frames.end());
+  const uint64_t notes = decode_log_record(log->payload).value().at(0).first;
+  const auto with = [&](const Point& point) {
+    LogRecordBuilder record;
+    record.add(notes, {{}, {point}});
+    log->payload = record.payload();
+    return sealed_backup(small.backup, frames);
+  };
+  keeper.check_refused(with({"a", {1, 2}, "", ""}), Code::kFormatError);
+  keeper.check_refused(with({"", {1, 2, 3}, "", ""}), Code::kFormatError);
+  keeper.check_refused(with({"a", {}, "", "no object"}), Code::kFormatError);
+  REQUIRE(try_restore(keeper.runner, with({"a", {1, 2, 3}, "", ""}))->ok());
+}
+
+TEST_CASE("a frame that says it is larger than any is not waited for") {
+  const Small small;
+  Bytes begin(small.backup.begin(), small.backup.begin() + kFileHeaderBytes);
+  ByteWriter(begin).put(uint32_t{UINT32_MAX});
+  EffectQueue effects;
+  Task<Result<RestoredBackup>> receiving = receive_backup(effects, kStream);
+  receiving.start();
+  uint64_t received = 0;
+  while (!receiving.done()) {
+    for (PendingEffect& effect : effects.take_pending()) {
+      EffectAnswer answer;
+      answer.bytes = received == 0 ? begin : Bytes(static_cast<size_t>(std::get<ReceiveEffect>(effect.request).length));
+      if (received > 64 << 20) answer.bytes.clear();
+      received += answer.bytes.size();
+      effects.answer(effect.id, std::move(answer));
+    }
+  }
+  CHECK(receiving.take().code() == Code::kFormatError);
+  // Its header, and whatever else came with the same piece.
+  CHECK(received <= 2 << 20);
 }
 
 TEST_CASE("swapped, repeated, missing and foreign frames are refused") {

@@ -9,6 +9,7 @@ const format = (...rest) => off('storage/format.cpp', 'tests_storage', ...rest);
 const manifest = (...rest) => off('storage/manifest.cpp', 'tests_storage', ...rest);
 const recovery = (...rest) => off('storage/recovery.cpp', 'tests_storage', ...rest);
 const rows = (...rest) => off('storage/rows.cpp', 'tests_storage', ...rest);
+const backup = (...rest) => off('storage/backup.cpp', 'tests_storage', ...rest);
 const database = (...rest) => cut('storage/database.cpp', 'tests_storage', ...rest);
 
 const power = 'tests/torture/power-loss.test.mjs';
@@ -181,6 +182,43 @@ export const list = [
     'a reader does not write',
     'if (options.read_only) return Error',
     'if (false && options.read_only) return Error',
+  ),
+  database('a backup pins its files', 'for (const std::string& kept : pinned) obsolete.erase(kept);'),
+  database(
+    'a manifest is there before the files of a first restore',
+    'if (state.now.manifest.generation == 0) {',
+    'if (false) {',
+  ),
+
+  // What a backup may say.
+  backup('backup: bound before memory', 'length > kMaxBackupFrameBytes'),
+  backup('backup: checksum of checksums', '!std::ranges::equal(frame.payload, expected)'),
+  backup('backup: footer is the end', '!rest().empty()'),
+  backup('backup: description ends where it ends', '!reader.at_end()'),
+  backup('backup: names of collections', '!check_collection_name(open_.name).ok()'),
+  backup('backup: collections are unique', 'live != nullptr || !numbers_.emplace(open_.number, nullptr).second'),
+  cut(
+    'storage/backup.cpp',
+    'tests_storage',
+    'backup: no collection behind the log',
+    'if (in_log_) return',
+    'if (false) return',
+  ),
+  backup('backup: no more rows than it says', 'batch.empty() || rows_ > open_.rows || deletes_ > open_.deletes'),
+  backup('backup: no fewer rows than it says', 'rows_ != open_.rows || deletes_ != open_.deletes'),
+  cut(
+    'storage/backup.cpp',
+    'tests_storage',
+    'backup: rows the collection accepts',
+    'RETURN_IF_ERROR(check(*current_, batch));',
+  ),
+  backup('backup: index where it belongs', 'current_ == nullptr || attached_ || payload.empty()'),
+  backup('backup: log record: known collection', 'target == numbers_.end()'),
+  cut(
+    'storage/backup.cpp',
+    'tests_storage',
+    'backup: log record: rows the collection accepts',
+    'RETURN_IF_ERROR(check(*target->second, batch));',
   ),
 
   // The folder in Node.
