@@ -326,6 +326,13 @@ Task<Status> Database::State::publish(Manifest next) {
   next.next_number = now.next_number;
   const Bytes bytes = encode_manifest(next);
   const std::string name = file_name(FileKind::kManifest, next.generation);
+  if (bytes.size() > kMaxManifestBytes) {
+    // Nobody would read it.
+    co_return Error{Code::kLimitExceeded,
+                    "the list of collections and files takes " + std::to_string(bytes.size()) + " bytes; at most " +
+                        std::to_string(kMaxManifestBytes) + " are allowed. Drop collections",
+                    shown(static_cast<int64_t>(bytes.size()))};
+  }
   now.files.insert(name);
   // The generation this one was made from stays whole, with its log: it is what opening falls back to.
   std::set<std::string> obsolete = now.files;

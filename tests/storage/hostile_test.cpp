@@ -231,3 +231,35 @@ TEST_CASE("a manifest without an end is read up to a limit") {
   REQUIRE(opened.ok());
   CHECK(opened.value().report.generations_skipped == 1);
 }
+
+TEST_CASE("a manifest that nobody would read is not published") {
+  FuzzDatabase database;
+  // Blanks are as good as a schema's next option, and cheaper to read.
+  Manifest& manifest = database.manifest;
+  for (const char* name : {"w", "x", "y", "z"}) {
+    manifest.collections.push_back({manifest.next_number++, name, "{}", {}, std::nullopt});
+  }
+  const auto room = [&] { return kMaxManifestBytes - encode_manifest(manifest).size(); };
+  for (const char* name : {"w", "x", "y", "z"}) {
+    std::string& schema = manifest.find(name)->schema;
+    schema.insert(1, std::min<size_t>(room(), (16 << 20) - schema.size()), ' ');
+  }
+  REQUIRE(room() == 0);
+  database.seal_manifest();
+  SimulatedVolume volume = SimulatedVolume::of(database.files);
+  DatabaseRunner runner(volume, 1);
+  REQUIRE(runner.open()->ok());
+  REQUIRE(runner.database->recovery().generations_skipped == 0);
+  const auto created = runner.host.run(runner.database->collection("more", Schema{}));
+  CHECK(created.code() == Code::kLimitExceeded);
+  CHECK(runner.database->find("more") == nullptr);
+  // The next call is right again, and so is the next session.
+  REQUIRE(runner.host.run(runner.database->write({{"z", {{}, {{"new", {}, "", ""}}}}}, Durability::kStrict)).ok());
+  REQUIRE(runner.host.run(runner.database->drop_collection("w")).ok());
+  REQUIRE(runner.host.run(runner.database->collection("more", Schema{})).ok());
+  const Contents contents = contents_of(*runner.database);
+  volume.locked = false;
+  REQUIRE(runner.open()->ok());
+  CHECK(runner.database->recovery().generations_skipped == 0);
+  CHECK(contents_of(*runner.database) == contents);
+}

@@ -184,6 +184,11 @@ export const list = [
     'if (options.read_only) return Error',
     'if (false && options.read_only) return Error',
   ),
+  database(
+    'a manifest that nobody would read is not published',
+    'if (bytes.size() > kMaxManifestBytes) {',
+    'if (false) {',
+  ),
   database('a backup pins its files', 'for (const std::string& kept : pinned) obsolete.erase(kept);'),
   database(
     'a manifest is there before the files of a first restore',
