@@ -7,7 +7,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { open } from 'nearfield';
+import { open } from '../../dist/index.js';
 import { random, randomVector } from '../js/support.mjs';
 
 const rows = Number(process.argv[2] ?? 100_000);

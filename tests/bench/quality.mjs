@@ -9,7 +9,7 @@
 
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { loadEmbedder, open } from 'nearfield';
+import { loadEmbedder, open } from '../../dist/index.js';
 import { dataFolder, printTable, readJsonLines } from './support.mjs';
 
 const modes = [

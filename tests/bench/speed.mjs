@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // How fast is the main job? Indexing and searching a real corpus in Node, on one core.
 //
-//   npm run bench [-- --runs 5] [--folder FOLDER]
+//   npm run bench:specs [-- --runs 5] [--folder FOLDER]
 //
 // Each run is a process of its own, so its memory is its own too: it indexes the folder into a new database on disk,
 // then answers seeded queries. Queries alternate with the reference, a plain JavaScript loop that scores every vector
@@ -27,7 +27,7 @@ const { values: options } = parseArgs({
 
 /** One run: prints its figures as JSON. `sample` are the queries; none: only indexing is measured. */
 async function work(folder, blockLimit, sample) {
-  const { openSpecs } = await import('nearfield/specs');
+  const { openSpecs } = await import('../../dist/specs.js');
   const target = mkdtempSync(path.join(os.tmpdir(), 'nearfield-bench-'));
   try {
     const source = blockLimit === undefined ? folder : await filesWith(blockLimit, folder, openSpecs);
@@ -89,7 +89,7 @@ async function timeQueries(specs, sample) {
 
 /** The dense leg beside a plain loop over as many vectors, in turn. */
 async function timeReference(specs, sample) {
-  const { loadEmbedder } = await import('nearfield');
+  const { loadEmbedder } = await import('../../dist/index.js');
   const embedder = await loadEmbedder();
   const texts = [];
   for await (const page of specs.all({ batch: 1000 })) for (const block of page) texts.push(block.text);

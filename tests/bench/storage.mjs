@@ -120,7 +120,7 @@ const schema = { dimension: dim, metric: 'cosine', index: 'hnsw', text: {} };
 
 const workers = {
   async build(folder) {
-    const { open } = await import('nearfield');
+    const { open } = await import('../../dist/index.js');
     const db = await open({ path: folder, storage: 'node' });
     const points = await db.collection('points', schema);
     const make = pointMaker();
@@ -133,7 +133,7 @@ const workers = {
   },
 
   async open(folder) {
-    const { open, load } = await import('nearfield');
+    const { open, load } = await import('../../dist/index.js');
     await load();
     const before = process.cpuUsage();
     const started = performance.now();
@@ -155,7 +155,7 @@ const workers = {
 
   async row(folder) {
     const count = await countWrites();
-    const { open } = await import('nearfield');
+    const { open } = await import('../../dist/index.js');
     const make = pointMaker();
     const db = await open({ path: folder, storage: 'node' });
     const points = await db.collection('points');
@@ -173,7 +173,7 @@ const workers = {
   // 600 rows more than the saved index covers: closing saves all of it.
   async save(folder) {
     const memories = watchMemories();
-    const { open } = await import('nearfield');
+    const { open } = await import('../../dist/index.js');
     const make = pointMaker();
     const db = await open({ path: folder, storage: 'node' });
     const points = await db.collection('points');
@@ -192,7 +192,7 @@ const workers = {
 
   // Six of ten rows are deleted, so that it compacts itself, and its graph is built anew; searches go on.
   async compact(folder) {
-    const { open } = await import('nearfield');
+    const { open } = await import('../../dist/index.js');
     const db = await open({ path: folder, storage: 'node' });
     const points = await db.collection('points');
     const random = seededRandom(seed + 2);
@@ -224,7 +224,7 @@ const workers = {
 
   async mixed(folder) {
     const count = await countWrites();
-    const { open } = await import('nearfield');
+    const { open } = await import('../../dist/index.js');
     const make = pointMaker();
     const random = seededRandom(seed + 1);
     const below = (limit) => Math.floor(random() * limit);
