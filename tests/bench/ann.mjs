@@ -21,7 +21,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { Conversation, build, lastLine, nativeFolder, search, speed } from './conversation.mjs';
+import { Conversation, build, complaint, nativeFolder, search, speed } from './conversation.mjs';
 import { speedAt } from './curve.mjs';
 import { engines, k } from './engines.mjs';
 import { Results, medianPoints, questions, targets, verdict } from './questions.mjs';
@@ -107,7 +107,7 @@ function installPeers() {
     cwd: bench,
     encoding: 'utf8',
   });
-  if (npm.status !== 0) return `npm ci --prefix tests/bench failed: ${lastLine(npm.stderr ?? String(npm.error))}`;
+  if (npm.status !== 0) return `npm ci --prefix tests/bench failed: ${complaint(npm.stderr ?? String(npm.error))}`;
   writeFileSync(stamp, state);
   return undefined;
 }
@@ -258,10 +258,11 @@ function report(results, table, setup) {
   for (const { engine, reason } of failed) console.log(`  ${engine.name}: ${reason}`);
   console.log();
   printTable(
-    ['question', 'measured', 'must', 'aim', '', 'which of ours'],
+    ['question', 'measured', 'of rounds', 'must', 'aim', '', 'which of ours'],
     table.map((row) => [
       row.question,
       row.value === undefined ? '-' : digits(row.value),
+      row.least === undefined ? '' : `${digits(row.least)}..${digits(row.most)}`,
       row.must === undefined ? '' : `${row.less ? '<=' : '>='} ${row.must}`,
       row.aim === undefined ? '' : `${row.less ? '<=' : '>='} ${row.aim}`,
       verdict(row),

@@ -11,9 +11,10 @@ const buildLimit = 1800;
 const roundLeast = 0.15;
 const roundLimit = 0.4;
 
-/** The end of what a program printed, for a message. */
-export function lastLine(text) {
-  return text.trim().split('\n').at(-1).slice(0, 200);
+/** Of what a program printed before it failed: the line that names the error, or the last one. */
+export function complaint(text) {
+  const lines = text.trim().split('\n');
+  return (lines.find((line) => /^(\w*Error|FATAL ERROR|npm error)\b/.test(line)) ?? lines.at(-1)).slice(0, 200);
 }
 
 /** The other end of the conversation in serve.h. */
@@ -41,12 +42,14 @@ export class Conversation {
           ],
         ];
     this.#process = spawn(command, args, { cwd: project, stdio: 'pipe' });
-    this.#process.stderr.on('data', (data) => (this.#errors = (this.#errors + data).slice(-2000)));
+    this.#process.stderr.on('data', (data) => (this.#errors = (this.#errors + data).slice(-10_000)));
     // A process that is gone shows in #ended.
     this.#process.stdin.on('error', () => {});
     this.#ended = new Promise((resolve) => {
       this.#process.on('error', (error) => resolve(error.message));
-      this.#process.on('close', (code, signal) => resolve(lastLine(this.#errors) || `it ended with ${signal ?? code}`));
+      this.#process.on('close', (code, signal) =>
+        resolve(complaint(this.#errors) || `it ended with ${signal ?? code}`),
+      );
     });
     this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
   }

@@ -21,6 +21,8 @@ export const medianPoints = (state) =>
   state.points.map(({ effort, recall, rounds }) => ({ effort, recall, qps: median(rounds) }));
 const bestRecall = (state) => Math.max(...state.points.map(({ recall }) => recall));
 
+const spread = (values) => ({ value: median(values), least: Math.min(...values), most: Math.max(...values) });
+
 /** What was measured, as the questions of the issue ask for it. */
 export class Results {
   constructor(states) {
@@ -52,7 +54,7 @@ export class Results {
     }
     const speeds = (state) => state.points[0].rounds.map((_, round) => speedAt(pointsOf(state, round), recall).qps);
     const [a, b] = [speeds(ours), speeds(theirs)];
-    return { value: median(a.map((qps, round) => qps / b[round])), by: ours.engine.name };
+    return { ...spread(a.map((qps, round) => qps / b[round])), by: ours.engine.name };
   }
 
   /** The same against the fastest of ours at that recall. */
@@ -67,11 +69,14 @@ export class Results {
     if (bestRecall(ours) < least) return { reason: `${ours.engine.name} reaches ${bestRecall(ours).toFixed(4)}` };
     const turns = Math.min(ours.builds.length, theirs.builds.length);
     const ratios = Array.from({ length: turns }, (_, turn) => ours.builds[turn] / theirs.builds[turn]);
-    return { value: median(ratios), by: ours.engine.name };
+    return { ...spread(ratios), by: ours.engine.name };
   }
 }
 
-/** The issue's questions, as { question, value, by: which of ours } or { question, reason }, and { must, aim, less }. */
+/**
+ * The issue's questions, as { question, value, least, most, by: which of ours } or { question, reason }, and
+ * { must, aim, less }: a median with the ends of its rounds, and the bars.
+ */
 export function questions(results, rows) {
   const { graph } = results;
   const table = [];
@@ -121,7 +126,7 @@ export function questions(results, rows) {
   add('memory: graph and vectors, bytes a row', graph.missing ? { reason: graph.missing } : perRow, 600, 480, true);
   const { overhead } = results.get('nearfield flat f32');
   const call = overhead
-    ? { value: median(overhead), by: 'nearfield flat f32' }
+    ? { ...spread(overhead), by: 'nearfield flat f32' }
     : { reason: 'nearfield flat f32 did not run' };
   add('one search among 10 rows from JavaScript, us', call, 8, 4, true);
   const size = gzipSync(readFileSync(path.join(project, 'dist/nearfield.wasm')), { level: 9 }).length;
