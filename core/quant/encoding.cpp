@@ -1,0 +1,126 @@
+#include "core/quant/encoding.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cmath>
+#include <limits>
+
+#include "core/quant/byte_kernels.h"
+#include "core/quant/lanes.h"
+
+namespace nearfield {
+
+namespace {
+
+// Adding this number leaves no bits behind the point, so the addition itself rounds; what is above it in the sum's bits
+// is the integer. Good for results of less than 2^22.
+constexpr float kRounder = 0x1.8p23f;
+
+I32x4 rounded(const float* values, float factor) {
+  const F32x4 sum = load_lanes<F32x4>(values) * factor + kRounder;
+  return reinterpret_cast<I32x4>(sum) - std::bit_cast<int32_t>(kRounder);
+}
+
+I16x8 rounded_pair(const float* values, float factor) {
+  const auto low = reinterpret_cast<I16x8>(rounded(values, factor));
+  const auto high = reinterpret_cast<I16x8>(rounded(values + 4, factor));
+  return __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14);
+}
+
+double squares(std::span<const float> vector) {
+  double chains[4] = {};
+  size_t j = 0;
+  for (; j + 4 <= vector.size(); j += 4) {
+    for (size_t chain = 0; chain < 4; ++chain) {
+      const double component = vector[j + chain];
+      chains[chain] += component * component;
+    }
+  }
+  for (; j < vector.size(); ++j) chains[0] += static_cast<double>(vector[j]) * vector[j];
+  return (chains[0] + chains[1]) + (chains[2] + chains[3]);
+}
+
+}  // namespace
+
+double rotated_unit(const Rotation& rotation, std::span<const float> vector, CodeScratch& scratch) {
+  const size_t padded = rotation.padded_dim();
+  scratch.a.resize(padded);
+  scratch.b.resize(padded);
+  scratch.c.resize(padded);
+  const double norm = std::sqrt(squares(vector));
+  const double inverse = norm > 0 ? 1 / norm : 0;
+  for (size_t j = 0; j < vector.size(); ++j) scratch.a[j] = static_cast<float>(vector[j] * inverse);
+  std::fill(scratch.a.begin() + static_cast<std::ptrdiff_t>(vector.size()), scratch.a.end(), 0.f);
+  rotation.apply(scratch.a.data(), scratch.b.data(), scratch.c.data());
+  return norm;
+}
+
+Magnitudes magnitudes(std::span<const float> values) {
+  assert(values.size() % 16 == 0);
+  F32x4 largest[2] = {}, sum[2] = {};
+  for (size_t j = 0; j < values.size(); j += 8) {
+    for (size_t chain = 0; chain < 2; ++chain) {
+      const I32x4 bits = load_lanes<I32x4>(&values[j + 4 * chain]) & 0x7FFFFFFF;
+      const auto magnitude = reinterpret_cast<F32x4>(bits);
+      largest[chain] = magnitude > largest[chain] ? magnitude : largest[chain];
+      sum[chain] += magnitude;
+    }
+  }
+  const F32x4 most = largest[0] > largest[1] ? largest[0] : largest[1], total = sum[0] + sum[1];
+  return {std::max(std::max(most[0], most[1]), std::max(most[2], most[3])),
+          (total[0] + total[1]) + (total[2] + total[3])};
+}
+
+void round_to_int16(std::span<const float> values, float factor, int16_t* to) {
+  assert(values.size() % 16 == 0);
+  for (size_t j = 0; j < values.size(); j += 8) store_lanes(to + j, rounded_pair(&values[j], factor));
+}
+
+void round_to_int8(std::span<const float> values, float factor, uint8_t* to) {
+  assert(values.size() % 16 == 0);
+  for (size_t j = 0; j < values.size(); j += 16) {
+    const auto low = reinterpret_cast<I8x16>(rounded_pair(&values[j], factor));
+    const auto high = reinterpret_cast<I8x16>(rounded_pair(&values[j + 8], factor));
+    const I8x16 bytes = __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    store_lanes(to + j, bytes);
+  }
+}
+
+float dot_int8(std::span<const float> values, const uint8_t* code) {
+  assert(values.size() % 16 == 0);
+  F32x4 low = {}, high = {};
+  for (size_t j = 0; j < values.size(); j += 8) {
+    const I16x8 lanes = load_bytes_widened(code + j);
+    const I16x4 first = __builtin_shufflevector(lanes, lanes, 0, 1, 2, 3);
+    const I16x4 last = __builtin_shufflevector(lanes, lanes, 4, 5, 6, 7);
+    low += load_lanes<F32x4>(&values[j]) * __builtin_convertvector(first, F32x4);
+    high += load_lanes<F32x4>(&values[j + 4]) * __builtin_convertvector(last, F32x4);
+  }
+  const F32x4 sum = low + high;
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+void prepare_integers(PreparedQuery& prepared) {
+  const std::span<const float> values = prepared.scratch.b;
+  prepared.integers.resize(values.size());
+  const Magnitudes found = magnitudes(values);
+  if (found.largest == 0) {
+    std::fill(prepared.integers.begin(), prepared.integers.end(), int16_t{0});
+    prepared.scale = 0;
+    return;
+  }
+  // Rounding adds at most 1/2 to each; the sum of magnitudes may itself be rounded by a 2^-8 part of a half.
+  const double most_sum = (kMostQuerySum - static_cast<double>(values.size())) * 0.999;
+  const double factor = std::min(32'766.0 / found.largest, most_sum / found.sum);
+  const auto used = static_cast<float>(factor);
+  round_to_int16(values, used, prepared.integers.data());
+  prepared.scale = 1 / static_cast<double>(used);
+}
+
+float held(double value) {
+  constexpr double kMost = std::numeric_limits<float>::max();
+  return static_cast<float>(std::clamp(value, -kMost, kMost));
+}
+
+}  // namespace nearfield

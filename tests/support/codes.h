@@ -1,0 +1,67 @@
+// What the tests of codes share: vectors of every kind, and a code with the rows it encoded.
+#pragma once
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "core/base/matrix.h"
+#include "core/base/random.h"
+#include "core/quant/code.h"
+
+namespace nearfield {
+
+inline std::vector<float> random_vector(Random& random, size_t dim, float size = 1) {
+  std::vector<float> vector(dim);
+  for (float& component : vector) component = random.between(-1, 1) * size;
+  return vector;
+}
+
+// Some near each other, some far, some of zeros, equal components or one component alone; lengths of 2^-10 to 2^9.
+inline std::vector<std::vector<float>> varied_vectors(Random& random, size_t dim, size_t count) {
+  std::vector<std::vector<float>> vectors;
+  for (size_t i = 0; i < count; ++i) {
+    std::vector<float> vector = random_vector(random, dim);
+    if (i % 8 == 1) vector.assign(dim, 0.25f);
+    if (i % 8 == 2) vector.assign(dim, 0.f);
+    if (i % 8 == 3) {
+      vector.assign(dim, 0.f);
+      vector[random.below(dim)] = -2;
+    }
+    if (i % 8 >= 5) {
+      // Close to the one before.
+      for (size_t j = 0; j < dim; ++j) vector[j] = vectors.back()[j] + 0.1f * vector[j];
+    }
+    if (i % 8 == 4) {
+      const float size = std::ldexp(1.f, static_cast<int>(random.below(20)) - 10);
+      for (float& component : vector) component *= size;
+    }
+    vectors.push_back(std::move(vector));
+  }
+  return vectors;
+}
+
+struct Encoded {
+  size_t stride = 0;
+  std::vector<uint8_t> bytes;
+  std::vector<const uint8_t*> rows;
+
+  Encoded(const VectorCode& code, const std::vector<std::vector<float>>& vectors)
+      : stride(code.code_bytes()), bytes(stride * vectors.size()) {
+    CodeScratch scratch;
+    for (size_t i = 0; i < vectors.size(); ++i) {
+      code.encode(vectors[i], {bytes.data() + i * stride, stride}, scratch);
+      rows.push_back(bytes.data() + i * stride);
+    }
+  }
+};
+
+inline std::vector<float> scores_of(const VectorCode& code, std::span<const float> query, const Encoded& encoded) {
+  PreparedQuery prepared;
+  code.prepare(query, prepared);
+  std::vector<float> scores(encoded.rows.size());
+  code.score(prepared, encoded.rows, scores);
+  return scores;
+}
+
+}  // namespace nearfield
