@@ -1,8 +1,12 @@
 #include "core/quant/code.h"
 
+#include <algorithm>
 #include <string>
 
+#include "core/quant/float_code.h"
+#include "core/quant/rq4.h"
 #include "core/quant/rq8.h"
+#include "core/quant/sq8.h"
 
 namespace nearfield {
 
@@ -41,13 +45,46 @@ Result<CodeKind> parse_code_kind(std::string_view name) {
   return Error{Code::kInvalidArgument, "unknown code " + shown(name) + "; known are " + known, shown(name)};
 }
 
+bool VectorCode::is_trained(CodeKind kind) {
+  return kind == CodeKind::kSq8 || kind == CodeKind::kPq8 || kind == CodeKind::kPq4;
+}
+
 Result<std::unique_ptr<VectorCode>> VectorCode::make(CodeKind kind, Metric metric, size_t dim, uint64_t seed) {
   assert(dim >= 1 && dim <= kMaxCodeDim);
-  if (kind != CodeKind::kRq8) return not_made(kind, "is not there yet");
-  if (metric == Metric::kManhattan) {
+  if (is_trained(kind)) return not_made(kind, "learns from rows first");
+  std::unique_ptr<VectorCode> code;
+  if (kind == CodeKind::kF32 || kind == CodeKind::kF16) {
+    code = std::make_unique<FloatCode>(kind, metric, dim, seed);
+  } else if (metric == Metric::kManhattan) {
     return not_made(kind, "rotates vectors, which changes manhattan distances; f32, f16 and sq8 keep them");
+  } else if (kind == CodeKind::kRq8) {
+    code = std::make_unique<Rq8>(metric, dim, seed);
+  } else if (kind == CodeKind::kRq4) {
+    code = std::make_unique<Rq4>(metric, dim, seed);
+  } else {
+    return not_made(kind, "is not in this version");
   }
-  return std::unique_ptr<VectorCode>(std::make_unique<Rq8>(metric, dim, seed));
+  return code;
+}
+
+Result<std::unique_ptr<VectorCode>> VectorCode::train(CodeKind kind, Metric metric, MatrixView sample, uint64_t seed) {
+  assert(sample.dim() <= kMaxCodeDim);
+  if (!is_trained(kind)) return not_made(kind, "does not learn from rows");
+  if (kind != CodeKind::kSq8) return not_made(kind, "is not in this version");
+  if (sample.count() == 0) {
+    return Error{Code::kInvalidArgument, "the code sq8 learns from rows, and there are none", ""};
+  }
+  return Sq8::train(metric, sample, seed);
+}
+
+void VectorCode::score_block(const PreparedQuery& query, const uint8_t* first, std::span<float> scores) const {
+  constexpr size_t kRows = 64;
+  const uint8_t* rows[kRows];
+  for (size_t begin = 0; begin < scores.size(); begin += kRows) {
+    const size_t count = std::min(kRows, scores.size() - begin);
+    for (size_t i = 0; i < count; ++i) rows[i] = first + (begin + i) * code_bytes_;
+    score(query, {rows, count}, scores.subspan(begin, count));
+  }
 }
 
 StateSections VectorCode::sections() const {
@@ -68,6 +105,9 @@ Result<std::unique_ptr<VectorCode>> VectorCode::from_sections(const SectionViews
     return malformed("there is no metric " + std::to_string(metric));
   }
   if (dim < 1 || dim > kMaxCodeDim) return malformed("the dimension is " + std::to_string(dim));
+  if (static_cast<CodeKind>(kind) == CodeKind::kSq8) {
+    return Sq8::from_sections(sections, static_cast<Metric>(metric), static_cast<size_t>(dim), header[3]);
+  }
   auto made = make(static_cast<CodeKind>(kind), static_cast<Metric>(metric), static_cast<size_t>(dim), header[3]);
   if (!made.ok()) return malformed(made.error().message);
   return made;

@@ -4,8 +4,12 @@
 // two: greater is closer, in the metric's own units, always finite. How far off an estimate may be stands in the header
 // of each code. Whoever needs exact scores computes them for the best rows from the vectors.
 //
-//   code    bytes a row (d: dimension, D: d rounded up to 64)   trained   metrics
-//   rq8     D + 16                                              no        all but manhattan
+//   code   bytes a row (d: dimension, D: d rounded up to 64)   trained   metrics             a row with another
+//   f32    4 d, rounded up to 16                               no        all                 fast
+//   f16    2 d + 16, rounded up to 16                          no        all                 slow
+//   sq8    d, rounded up to 16, + 16                           yes       all                 slow
+//   rq8    D + 16                                              no        all but manhattan   fast
+//   rq4    D / 2 + 16                                          no        all but manhattan   fast
 //
 // A code never changes. Its const methods may run concurrently, with a scratch or query each. The same seed, and the
 // same training rows, give the same bytes on every platform.
@@ -18,6 +22,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/matrix.h"
 #include "core/base/section.h"
 #include "core/base/status.h"
 #include "core/metric/metric.h"
@@ -38,6 +43,7 @@ Result<CodeKind> parse_code_kind(std::string_view name);
 // Memory for encode() and prepare(), kept from call to call so that neither allocates once warm.
 struct CodeScratch {
   std::vector<float> a, b, c;
+  std::vector<uint8_t> bytes;
 };
 
 // A query in the form its code's kernels read. Made by prepare(), of use only to the code that made it.
@@ -45,16 +51,23 @@ struct PreparedQuery {
   CodeScratch scratch;
   std::vector<float> floats;
   std::vector<int16_t> integers;
-  double norm = 0;    // |query|
+  double norm = 0;    // of the query, or of what is compared of it
   double scale = 0;   // what one unit of an integer sum is worth
-  double offset = 0;  // what is added to the sum
+  double offset = 0;  // what every row's sum lacks
 };
 
 class VectorCode {
  public:
+  // Whether a kind learns from rows first.
+  static bool is_trained(CodeKind kind);
   // A code that needs no training. Fails with kUnsupported for a metric it does not preserve, for a kind that must be
   // trained and for one this version does not have. REQUIRES: 1 <= dim <= kMaxCodeDim.
   static Result<std::unique_ptr<VectorCode>> make(CodeKind kind, Metric metric, size_t dim, uint64_t seed);
+
+  // A code that learns from `sample`, rows like those it will encode: a few thousand are plenty. Fails with
+  // kInvalidArgument for a sample without rows, with kUnsupported for a kind that needs no training or that this
+  // version does not have. REQUIRES: sample.dim() <= kMaxCodeDim; all components finite.
+  static Result<std::unique_ptr<VectorCode>> train(CodeKind kind, Metric metric, MatrixView sample, uint64_t seed);
 
   virtual ~VectorCode() = default;
   VectorCode(const VectorCode&) = delete;
@@ -73,11 +86,12 @@ class VectorCode {
   virtual void prepare(std::span<const float> query, PreparedQuery& prepared) const = 0;
 
   // Scores of rows anywhere: of a filtered scan, or a node's neighbours. One virtual call a batch.
-  // REQUIRES: `query` was prepared by this code; scores.size() == codes.size(); every code is sound().
+  // REQUIRES: `query` was prepared by this code; scores.size() == codes.size(); every code is sound() and lies at a
+  // multiple of 16 bytes.
   virtual void score(const PreparedQuery& query, std::span<const uint8_t* const> codes,
                      std::span<float> scores) const = 0;
   // Scores of scores.size() rows that lie one behind the other from `first` on.
-  virtual void score_block(const PreparedQuery& query, const uint8_t* first, std::span<float> scores) const = 0;
+  virtual void score_block(const PreparedQuery& query, const uint8_t* first, std::span<float> scores) const;
 
   // Scores of rows with one of their own kind, for building graphs: the estimate of exact_score between two encoded
   // rows, the same from both sides. REQUIRES: as for score().

@@ -1,30 +1,19 @@
 #include "core/quant/encoding.h"
 
 #include <algorithm>
-#include <bit>
 #include <cassert>
 #include <cmath>
 #include <limits>
 
 #include "core/quant/byte_kernels.h"
-#include "core/quant/lanes.h"
 
 namespace nearfield {
 
 namespace {
 
-// Adding this number leaves no bits behind the point, so the addition itself rounds; what is above it in the sum's bits
-// is the integer. Good for results of less than 2^22.
-constexpr float kRounder = 0x1.8p23f;
-
-I32x4 rounded(const float* values, float factor) {
-  const F32x4 sum = load_lanes<F32x4>(values) * factor + kRounder;
-  return reinterpret_cast<I32x4>(sum) - std::bit_cast<int32_t>(kRounder);
-}
-
 I16x8 rounded_pair(const float* values, float factor) {
-  const auto low = reinterpret_cast<I16x8>(rounded(values, factor));
-  const auto high = reinterpret_cast<I16x8>(rounded(values + 4, factor));
+  const auto low = reinterpret_cast<I16x8>(rounded(load_lanes<F32x4>(values) * factor));
+  const auto high = reinterpret_cast<I16x8>(rounded(load_lanes<F32x4>(values + 4) * factor));
   return __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14);
 }
 
@@ -43,15 +32,20 @@ double squares(std::span<const float> vector) {
 
 }  // namespace
 
-double rotated_unit(const Rotation& rotation, std::span<const float> vector, CodeScratch& scratch) {
-  const size_t padded = rotation.padded_dim();
-  scratch.a.resize(padded);
-  scratch.b.resize(padded);
-  scratch.c.resize(padded);
+double unit_of(std::span<const float> vector, std::vector<float>& to, size_t padded_dim) {
+  to.resize(std::max(vector.size(), padded_dim));
   const double norm = std::sqrt(squares(vector));
   const double inverse = norm > 0 ? 1 / norm : 0;
-  for (size_t j = 0; j < vector.size(); ++j) scratch.a[j] = static_cast<float>(vector[j] * inverse);
-  std::fill(scratch.a.begin() + static_cast<std::ptrdiff_t>(vector.size()), scratch.a.end(), 0.f);
+  for (size_t j = 0; j < vector.size(); ++j) to[j] = static_cast<float>(vector[j] * inverse);
+  std::fill(to.begin() + static_cast<std::ptrdiff_t>(vector.size()), to.end(), 0.f);
+  return norm;
+}
+
+double rotated_unit(const Rotation& rotation, std::span<const float> vector, CodeScratch& scratch) {
+  const size_t padded = rotation.padded_dim();
+  const double norm = unit_of(vector, scratch.a, padded);
+  scratch.b.resize(padded);
+  scratch.c.resize(padded);
   rotation.apply(scratch.a.data(), scratch.b.data(), scratch.c.data());
   return norm;
 }
@@ -68,8 +62,7 @@ Magnitudes magnitudes(std::span<const float> values) {
     }
   }
   const F32x4 most = largest[0] > largest[1] ? largest[0] : largest[1], total = sum[0] + sum[1];
-  return {std::max(std::max(most[0], most[1]), std::max(most[2], most[3])),
-          (total[0] + total[1]) + (total[2] + total[3])};
+  return {std::max(std::max(most[0], most[1]), std::max(most[2], most[3])), lane_sum(total)};
 }
 
 void round_to_int16(std::span<const float> values, float factor, int16_t* to) {
@@ -97,8 +90,7 @@ float dot_int8(std::span<const float> values, const uint8_t* code) {
     low += load_lanes<F32x4>(&values[j]) * __builtin_convertvector(first, F32x4);
     high += load_lanes<F32x4>(&values[j + 4]) * __builtin_convertvector(last, F32x4);
   }
-  const F32x4 sum = low + high;
-  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  return lane_sum(low + high);
 }
 
 void prepare_integers(PreparedQuery& prepared) {

@@ -13,10 +13,10 @@ namespace nearfield {
 
 // The last 16 bytes of a code.
 struct CodeTail {
-  float scale = 0;     // of the stored direction: a unit of an integer sum is worth this; 0 for a row of zeros
-  float norm = 0;      // |row|
-  float stored = 0;    // |row| times the length of the stored direction
-  float reserved = 0;  // zero
+  float scale = 0;   // of the stored direction: a unit of an integer sum is worth this; 0 for a row of zeros
+  float norm = 0;    // |row|
+  float stored = 0;  // |row| times the length of the stored direction
+  uint32_t sum = 0;  // of the row's integers, where its code needs it
 };
 static_assert(sizeof(CodeTail) == 16);
 
@@ -31,7 +31,7 @@ inline bool sound_tail(const CodeTail& tail) {
   constexpr float kMost = std::numeric_limits<float>::max();
   // sqrt(kMaxCodeDim) is the most that a factor can be, even of codes of one bit.
   return tail.scale >= 0 && tail.scale <= 256 && tail.norm >= 0 && tail.norm <= kMost && tail.stored >= 0 &&
-         tail.stored <= kMost && tail.reserved == 0;
+         tail.stored <= kMost;
 }
 
 // `cosine` between two directions as stored; of rows with these lengths.

@@ -19,6 +19,7 @@ namespace nearfield {
 typedef float F32x4 __attribute__((vector_size(16)));
 typedef int32_t I32x4 __attribute__((vector_size(16)));
 typedef int16_t I16x8 __attribute__((vector_size(16)));
+typedef uint16_t U16x8 __attribute__((vector_size(16)));
 typedef int16_t I16x4 __attribute__((vector_size(8)));
 typedef int8_t I8x8 __attribute__((vector_size(8)));
 typedef int8_t I8x16 __attribute__((vector_size(16)));

@@ -61,15 +61,6 @@ void Rq8::score(const PreparedQuery& query, std::span<const uint8_t* const> code
   }
 }
 
-void Rq8::score_block(const PreparedQuery& query, const uint8_t* first, std::span<float> scores) const {
-  const uint8_t* rows[kStep];
-  for (size_t begin = 0; begin < scores.size(); begin += kStep) {
-    const size_t count = std::min(kStep, scores.size() - begin);
-    for (size_t i = 0; i < count; ++i) rows[i] = first + (begin + i) * code_bytes();
-    score(query, {rows, count}, scores.subspan(begin, count));
-  }
-}
-
 void Rq8::between(const uint8_t* code, std::span<const uint8_t* const> codes, std::span<float> scores) const {
   assert(scores.size() == codes.size());
   const size_t size = rotation_.padded_dim();
@@ -88,7 +79,8 @@ void Rq8::between(const uint8_t* code, std::span<const uint8_t* const> codes, st
 
 bool Rq8::sound(std::span<const uint8_t> code) const {
   assert(code.size() == code_bytes());
-  return sound_tail(load_tail(code.data() + rotation_.padded_dim()));
+  const CodeTail tail = load_tail(code.data() + rotation_.padded_dim());
+  return sound_tail(tail) && tail.sum == 0;
 }
 
 size_t Rq8::memory_bytes() const { return sizeof *this - sizeof rotation_ + rotation_.memory_bytes(); }

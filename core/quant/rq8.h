@@ -38,7 +38,6 @@ class Rq8 : public VectorCode {
   void encode(std::span<const float> row, std::span<uint8_t> code, CodeScratch& scratch) const override;
   void prepare(std::span<const float> query, PreparedQuery& prepared) const override;
   void score(const PreparedQuery& query, std::span<const uint8_t* const> codes, std::span<float> scores) const override;
-  void score_block(const PreparedQuery& query, const uint8_t* first, std::span<float> scores) const override;
   void between(const uint8_t* code, std::span<const uint8_t* const> codes, std::span<float> scores) const override;
   bool sound(std::span<const uint8_t> code) const override;
   size_t memory_bytes() const override;

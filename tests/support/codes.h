@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -41,17 +43,42 @@ inline std::vector<std::vector<float>> varied_vectors(Random& random, size_t dim
   return vectors;
 }
 
+// The vectors one behind the other.
+class Joined {
+ public:
+  explicit Joined(const std::vector<std::vector<float>>& vectors) : dim_(vectors.front().size()) {
+    for (const auto& vector : vectors) values_.insert(values_.end(), vector.begin(), vector.end());
+  }
+  MatrixView view() const { return {values_, dim_}; }
+
+ private:
+  size_t dim_;
+  std::vector<float> values_;
+};
+
+constexpr CodeKind kMadeKinds[] = {CodeKind::kF32, CodeKind::kF16, CodeKind::kSq8, CodeKind::kRq8, CodeKind::kRq4};
+
+// A code of any kind, trained on `sample` where it learns.
+inline Result<std::unique_ptr<VectorCode>> code_for(CodeKind kind, Metric metric,
+                                                    const std::vector<std::vector<float>>& sample, uint64_t seed) {
+  if (VectorCode::is_trained(kind)) return VectorCode::train(kind, metric, Joined(sample).view(), seed);
+  return VectorCode::make(kind, metric, sample.front().size(), seed);
+}
+
+// Vectors as codes, one behind the other.
 struct Encoded {
   size_t stride = 0;
-  std::vector<uint8_t> bytes;
+  std::vector<std::max_align_t> memory;
   std::vector<const uint8_t*> rows;
 
   Encoded(const VectorCode& code, const std::vector<std::vector<float>>& vectors)
-      : stride(code.code_bytes()), bytes(stride * vectors.size()) {
+      : stride(code.code_bytes()), memory(stride * vectors.size() / sizeof(std::max_align_t) + 1) {
     CodeScratch scratch;
-    for (size_t i = 0; i < vectors.size(); ++i) {
-      code.encode(vectors[i], {bytes.data() + i * stride, stride}, scratch);
-      rows.push_back(bytes.data() + i * stride);
+    auto* place = reinterpret_cast<uint8_t*>(memory.data());
+    for (const auto& vector : vectors) {
+      code.encode(vector, {place, stride}, scratch);
+      rows.push_back(place);
+      place += stride;
     }
   }
 };
