@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/quant/float_code.h"
+#include "core/quant/rabitq.h"
 #include "core/quant/rq4.h"
 #include "core/quant/rq8.h"
 #include "core/quant/sq8.h"
@@ -19,6 +20,10 @@ Error malformed(std::string what) { return {Code::kFormatError, "section code.he
 Error not_made(CodeKind kind, std::string why) {
   const std::string name(code_kind_name(kind));
   return {Code::kUnsupported, "the code " + name + " " + std::move(why), shown(name)};
+}
+
+Error no_manhattan(CodeKind kind) {
+  return not_made(kind, "rotates vectors, which changes manhattan distances; f32, f16 and sq8 keep them");
 }
 
 }  // namespace
@@ -46,7 +51,7 @@ Result<CodeKind> parse_code_kind(std::string_view name) {
 }
 
 bool VectorCode::is_trained(CodeKind kind) {
-  return kind == CodeKind::kSq8 || kind == CodeKind::kPq8 || kind == CodeKind::kPq4;
+  return kind == CodeKind::kSq8 || kind == CodeKind::kPq8 || kind == CodeKind::kPq4 || kind == CodeKind::kRaBitQ;
 }
 
 Result<std::unique_ptr<VectorCode>> VectorCode::make(CodeKind kind, Metric metric, size_t dim, uint64_t seed) {
@@ -56,7 +61,7 @@ Result<std::unique_ptr<VectorCode>> VectorCode::make(CodeKind kind, Metric metri
   if (kind == CodeKind::kF32 || kind == CodeKind::kF16) {
     code = std::make_unique<FloatCode>(kind, metric, dim, seed);
   } else if (metric == Metric::kManhattan) {
-    return not_made(kind, "rotates vectors, which changes manhattan distances; f32, f16 and sq8 keep them");
+    return no_manhattan(kind);
   } else if (kind == CodeKind::kRq8) {
     code = std::make_unique<Rq8>(metric, dim, seed);
   } else if (kind == CodeKind::kRq4) {
@@ -70,11 +75,14 @@ Result<std::unique_ptr<VectorCode>> VectorCode::make(CodeKind kind, Metric metri
 Result<std::unique_ptr<VectorCode>> VectorCode::train(CodeKind kind, Metric metric, MatrixView sample, uint64_t seed) {
   assert(sample.dim() <= kMaxCodeDim);
   if (!is_trained(kind)) return not_made(kind, "does not learn from rows");
-  if (kind != CodeKind::kSq8) return not_made(kind, "is not in this version");
   if (sample.count() == 0) {
-    return Error{Code::kInvalidArgument, "the code sq8 learns from rows, and there are none", ""};
+    return Error{Code::kInvalidArgument, std::string(code_kind_name(kind)) + " learns from rows, and there are none",
+                 ""};
   }
-  return Sq8::train(metric, sample, seed);
+  if (kind == CodeKind::kSq8) return Sq8::train(metric, sample, seed);
+  if (kind != CodeKind::kRaBitQ) return not_made(kind, "is not in this version");
+  if (metric == Metric::kManhattan) return no_manhattan(kind);
+  return RaBitQ::train(metric, sample, seed);
 }
 
 void VectorCode::score_block(const PreparedQuery& query, const uint8_t* first, std::span<float> scores) const {
@@ -105,10 +113,14 @@ Result<std::unique_ptr<VectorCode>> VectorCode::from_sections(const SectionViews
     return malformed("there is no metric " + std::to_string(metric));
   }
   if (dim < 1 || dim > kMaxCodeDim) return malformed("the dimension is " + std::to_string(dim));
-  if (static_cast<CodeKind>(kind) == CodeKind::kSq8) {
-    return Sq8::from_sections(sections, static_cast<Metric>(metric), static_cast<size_t>(dim), header[3]);
+  const auto of_kind = static_cast<CodeKind>(kind);
+  const auto of_metric = static_cast<Metric>(metric);
+  const auto of_dim = static_cast<size_t>(dim);
+  if (of_kind == CodeKind::kSq8) return Sq8::from_sections(sections, of_metric, of_dim, header[3]);
+  if (of_kind == CodeKind::kRaBitQ && of_metric != Metric::kManhattan) {
+    return RaBitQ::from_sections(sections, of_metric, of_dim, header[3]);
   }
-  auto made = make(static_cast<CodeKind>(kind), static_cast<Metric>(metric), static_cast<size_t>(dim), header[3]);
+  auto made = make(of_kind, of_metric, of_dim, header[3]);
   if (!made.ok()) return malformed(made.error().message);
   return made;
 }

@@ -10,6 +10,7 @@
 //   sq8    d, rounded up to 16, + 16                           yes       all                 slow
 //   rq8    D + 16                                              no        all but manhattan   fast
 //   rq4    D / 2 + 16                                          no        all but manhattan   fast
+//   rabitq D / 8 + 16, D at least 256                          yes       all but manhattan   no
 //
 // A code never changes. Its const methods may run concurrently, with a scratch or query each. The same seed, and the
 // same training rows, give the same bytes on every platform.
@@ -42,7 +43,7 @@ Result<CodeKind> parse_code_kind(std::string_view name);
 
 // Memory for encode() and prepare(), kept from call to call so that neither allocates once warm.
 struct CodeScratch {
-  std::vector<float> a, b, c;
+  std::vector<float> a, b, c, spare;
   std::vector<uint8_t> bytes;
 };
 
@@ -51,9 +52,14 @@ struct PreparedQuery {
   CodeScratch scratch;
   std::vector<float> floats;
   std::vector<int16_t> integers;
-  double norm = 0;    // of the query, or of what is compared of it
-  double scale = 0;   // what one unit of an integer sum is worth
-  double offset = 0;  // what every row's sum lacks
+  std::vector<uint8_t> tables;   // of scan_kernels.h
+  std::vector<uint64_t> planes;  // bit p of each integer, 64 a word, for p = 0, 1, ...
+  double norm = 0;               // of the query, or of what is compared of it
+  double scale = 0;              // what one unit of an integer sum is worth
+  double offset = 0;             // what every row's sum lacks
+  double total = 0;              // of the integers
+  double table_offset = 0;       // what the tables' entries have too much, together
+  bool live = true;              // not a query of zeros where the metric is cosine
 };
 
 class VectorCode {
@@ -93,8 +99,10 @@ class VectorCode {
   // Scores of scores.size() rows that lie one behind the other from `first` on.
   virtual void score_block(const PreparedQuery& query, const uint8_t* first, std::span<float> scores) const;
 
+  // Whether between() can be called.
+  virtual bool compares_rows() const { return true; }
   // Scores of rows with one of their own kind, for building graphs: the estimate of exact_score between two encoded
-  // rows, the same from both sides. REQUIRES: as for score().
+  // rows, the same from both sides. REQUIRES: as for score(); compares_rows().
   virtual void between(const uint8_t* code, std::span<const uint8_t* const> codes, std::span<float> scores) const = 0;
 
   // Whether these bytes, from outside, could have been written by encode(): every score of a sound code is finite.

@@ -5,11 +5,14 @@
 // lane, so results do not depend on where they are computed.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
 #if defined(__wasm_simd128__)
 #include <wasm_simd128.h>
+#elif defined(__SSSE3__)
+#include <tmmintrin.h>
 #elif defined(__SSE2__)
 #include <emmintrin.h>
 #endif
@@ -23,6 +26,7 @@ typedef uint16_t U16x8 __attribute__((vector_size(16)));
 typedef int16_t I16x4 __attribute__((vector_size(8)));
 typedef int8_t I8x8 __attribute__((vector_size(8)));
 typedef int8_t I8x16 __attribute__((vector_size(16)));
+typedef uint8_t U8x16 __attribute__((vector_size(16)));
 
 // From any address that holds enough of them.
 template <typename Lanes>
@@ -62,6 +66,19 @@ inline I32x4 dot_pairs(I16x8 a, I16x8 b) {
   const auto even = [](I16x8 x) { return __builtin_convertvector(__builtin_shufflevector(x, x, 0, 2, 4, 6), I32x4); };
   const auto odd = [](I16x8 x) { return __builtin_convertvector(__builtin_shufflevector(x, x, 1, 3, 5, 7), I32x4); };
   return even(a) * even(b) + odd(a) * odd(b);
+#endif
+}
+
+// Lane i is table[at[i]]. REQUIRES: all of `at` are below 16.
+inline U8x16 look_up(U8x16 table, U8x16 at) {
+#if defined(__wasm_simd128__)
+  return reinterpret_cast<U8x16>(wasm_i8x16_swizzle(reinterpret_cast<v128_t>(table), reinterpret_cast<v128_t>(at)));
+#elif defined(__SSSE3__)
+  return reinterpret_cast<U8x16>(_mm_shuffle_epi8(reinterpret_cast<__m128i>(table), reinterpret_cast<__m128i>(at)));
+#else
+  U8x16 found;
+  for (size_t i = 0; i < 16; ++i) found[i] = table[at[i]];
+  return found;
 #endif
 }
 

@@ -9,6 +9,7 @@
 #include "core/metric/kernels.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -23,13 +24,15 @@
 #include "core/quant/code.h"
 #include "core/quant/code_table.h"
 #include "core/quant/rotation.h"
+#include "core/quant/scan_table.h"
 
 using namespace nearfield;
 
 namespace {
 
 constexpr size_t kDim = 384;
-constexpr CodeKind kKinds[] = {CodeKind::kF32, CodeKind::kF16, CodeKind::kSq8, CodeKind::kRq8, CodeKind::kRq4};
+constexpr CodeKind kKinds[] = {CodeKind::kF32, CodeKind::kF16, CodeKind::kSq8,
+                               CodeKind::kRq8, CodeKind::kRq4, CodeKind::kRaBitQ};
 
 double now_ns() {
   return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -143,6 +146,18 @@ void measure_costs() {
               for (size_t i = 0; i < places.size(); i += 16) code->score(prepared, {&places[i], 16}, scores);
               sink = scores[0];
             }));
+      if (kind == CodeKind::kRaBitQ) {
+        ScanTable scan(static_cast<const RaBitQ&>(*code));
+        for (size_t i = 0; i < count; ++i) scan.append({table.row(static_cast<RowId>(i)), stride});
+        std::array<float, kScanRows> block_scores, most;
+        print(name + " scan" + size, cost(count, [&] {
+                for (size_t block = 0; block < scan.block_count(); ++block) {
+                  scan.score_block(prepared, block, block_scores, most);
+                }
+                sink = block_scores[0];
+              }));
+      }
+      if (!code->compares_rows()) continue;
       print(name + " between" + size, cost(places.size(), [&] {
               for (size_t i = 0; i < places.size(); i += 16) {
                 code->between(table.row(0), {&places[i], 16}, scores);

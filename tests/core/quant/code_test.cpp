@@ -56,9 +56,10 @@ TEST_CASE("a batch, a block and single rows score alike") {
         code.score_block(prepared, encoded.rows[0], scores);
         batch = scores[i];
         code.score(prepared, {&encoded.rows[i], 1}, {&one, 1});
+        REQUIRE(same(one, batch));
+        if (!code.compares_rows()) continue;
         code.between(encoded.rows[0], {&encoded.rows[i], 1}, {&there, 1});
         code.between(encoded.rows[i], {&encoded.rows[0], 1}, {&back, 1});
-        REQUIRE(same(one, batch));
         REQUIRE(same(there, back));
       }
     }
@@ -84,7 +85,7 @@ TEST_CASE("lengths at the ends of the range give finite scores") {
         for (size_t i = 0; i < vectors.size(); ++i) {
           REQUIRE(code.sound({encoded.rows[i], code.code_bytes()}));
           std::vector<float> between(vectors.size());
-          code.between(encoded.rows[i], encoded.rows, between);
+          if (code.compares_rows()) code.between(encoded.rows[i], encoded.rows, between);
           for (const float score : between) REQUIRE(std::isfinite(score));
           const std::vector<float> scores = scores_of(code, vectors[i], encoded);
           for (const float score : scores) REQUIRE(std::isfinite(score));
@@ -92,7 +93,8 @@ TEST_CASE("lengths at the ends of the range give finite scores") {
             // Equal directions, whatever their length; zeros score 0.
             for (size_t row = 0; row < vectors.size(); row += 2) {
               const float expected = i < 10 && row < 10 ? 1.f : 0.f;
-              REQUIRE(std::abs(scores[row] - expected) < 0.01f);
+              const float tolerance = expected == 0 ? 0 : kind == CodeKind::kRaBitQ ? 0.5f : 0.01f;
+              REQUIRE(std::abs(scores[row] - expected) <= tolerance);
             }
           }
         }
@@ -127,7 +129,7 @@ TEST_CASE("whatever the bytes of a sound code, its scores are finite") {
           REQUIRE(std::isfinite(score));
         }
         std::vector<float> between(queries.size());
-        code.between(encoded.rows[0], encoded.rows, between);
+        if (code.compares_rows()) code.between(encoded.rows[0], encoded.rows, between);
         for (const float score : between) REQUIRE(std::isfinite(score));
       }
       CHECK(refused > 0);
@@ -171,6 +173,8 @@ TEST_CASE("codes are the same bytes on every platform") {
   CHECK(hash_of(CodeKind::kRq8, Metric::kCosine) == 5105484826393638920u);
   CHECK(hash_of(CodeKind::kRq8, Metric::kEuclidean) == 5890839713959034077u);
   CHECK(hash_of(CodeKind::kRq4, Metric::kCosine) == 9223063519256956831u);
+  CHECK(hash_of(CodeKind::kRaBitQ, Metric::kCosine) == 10871818994689637995u);
+  CHECK(hash_of(CodeKind::kRaBitQ, Metric::kEuclidean) == 13312167045732018456u);
   CHECK(hash_of(CodeKind::kRq4, Metric::kEuclidean) == 10874989130339789456u);
 }
 

@@ -1,0 +1,207 @@
+#include "core/quant/rabitq.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+
+#include "core/quant/encoding.h"
+
+namespace nearfield {
+
+namespace {
+
+constexpr std::string_view kMeanName = "code.mean";
+constexpr size_t kLeastBits = 256;
+constexpr size_t kPlanes = 7;
+constexpr int kShift = 64;  // makes a query's integers, -63..63, positive
+constexpr double kDeviations = 3;
+constexpr float kZeros = 2;  // tag of a row of zeros
+
+double product(std::span<const float> a, std::span<const float> b) {
+  double sum = 0;
+  for (size_t j = 0; j < a.size(); ++j) sum += static_cast<double>(a[j]) * b[j];
+  return sum;
+}
+
+}  // namespace
+
+RaBitQ::RaBitQ(Metric metric, size_t dim, uint64_t seed, std::vector<float> mean)
+    : VectorCode(CodeKind::kRaBitQ, metric, dim, seed, (std::max(dim, kLeastBits) + 63) / 64 * 8 + sizeof(RaBitQTail)),
+      mean_(std::move(mean)),
+      rotation_(std::max(dim, kLeastBits), seed) {
+  assert(metric != Metric::kManhattan);
+}
+
+std::unique_ptr<VectorCode> RaBitQ::train(Metric metric, MatrixView sample, uint64_t seed) {
+  assert(sample.count() > 0);
+  std::vector<double> sums(sample.dim());
+  std::vector<float> unit;
+  for (size_t i = 0; i < sample.count(); ++i) {
+    std::span<const float> row = sample.row(i);
+    if (metric == Metric::kCosine) {
+      unit_of(row, unit);
+      row = unit;
+    }
+    for (size_t j = 0; j < sums.size(); ++j) sums[j] += row[j];
+  }
+  std::vector<float> mean(sums.size());
+  for (size_t j = 0; j < sums.size(); ++j) mean[j] = held(sums[j] / static_cast<double>(sample.count()));
+  return std::unique_ptr<VectorCode>(new RaBitQ(metric, sample.dim(), seed, std::move(mean)));
+}
+
+double RaBitQ::rotated_difference(std::span<const float> vector, CodeScratch& scratch) const {
+  // In double: two floats may be further apart than the largest one.
+  double square = 0;
+  for (size_t j = 0; j < vector.size(); ++j) {
+    const double difference = static_cast<double>(vector[j]) - mean_[j];
+    square += difference * difference;
+  }
+  const double norm = std::sqrt(square), inverse = norm > 0 ? 1 / norm : 0;
+  scratch.c.assign(bit_count(), 0.f);
+  for (size_t j = 0; j < vector.size(); ++j) {
+    scratch.c[j] = static_cast<float>((static_cast<double>(vector[j]) - mean_[j]) * inverse);
+  }
+  scratch.b.resize(bit_count());
+  scratch.spare.resize(bit_count());
+  rotation_.apply(scratch.c.data(), scratch.b.data(), scratch.spare.data());
+  return norm;
+}
+
+void RaBitQ::encode(std::span<const float> row, std::span<uint8_t> code, CodeScratch& scratch) const {
+  assert(row.size() == dim() && code.size() == code_bytes());
+  RaBitQTail tail;
+  if (metric() == Metric::kCosine) {
+    if (unit_of(row, scratch.a) == 0) tail.tag = kZeros;
+    row = scratch.a;
+  }
+  const double norm = rotated_difference(row, scratch);
+  const std::span<const float> unit = scratch.b;
+  std::ranges::fill(code, uint8_t{0});
+  for (size_t j = 0; j < unit.size(); ++j) {
+    code[j / 8] |= static_cast<uint8_t>((unit[j] >= 0 ? 1u : 0u) << j % 8);
+  }
+  if (norm > 0) {
+    const auto bits = static_cast<double>(unit.size());
+    // The sum of magnitudes is <o, signs>; rounding may take it beyond sqrt(D) by a hair.
+    const double along = std::min(magnitudes(unit).sum / std::sqrt(bits), 1.0);
+    tail.factor = held(norm / (along * std::sqrt(bits)));
+    tail.error = held(kDeviations * norm * std::sqrt((1 / (along * along) - 1) / (bits - 1)));
+    const double to_mean = product(row, mean_) - product(mean_, mean_);
+    tail.add = held(metric() == Metric::kEuclidean ? norm : to_mean);
+  }
+  std::memcpy(code.data() + unit.size() / 8, &tail, sizeof tail);
+}
+
+void RaBitQ::prepare(std::span<const float> query, PreparedQuery& prepared) const {
+  assert(query.size() == dim());
+  CodeScratch& scratch = prepared.scratch;
+  prepared.live = true;
+  if (metric() == Metric::kCosine) {
+    prepared.live = unit_of(query, scratch.a) > 0;
+    query = scratch.a;
+  }
+  prepared.norm = rotated_difference(query, scratch);
+  prepared.offset = product(query, mean_);
+  const std::span<const float> unit = scratch.b;
+  // As many units as let the entries of every table fit.
+  float largest = 0;
+  for (size_t j = 0; j < unit.size(); j += 4) {
+    const float sum = (std::abs(unit[j]) + std::abs(unit[j + 1])) + (std::abs(unit[j + 2]) + std::abs(unit[j + 3]));
+    largest = std::max(largest, sum);
+  }
+  // Rounding adds at most 1/2 to each of four.
+  const float factor = largest > 0 ? (kMostEntry - 2.01f) / largest : 0;
+  prepared.integers.resize(unit.size());
+  round_to_int16(unit, factor, prepared.integers.data());
+  prepared.scale = factor > 0 ? prepared.norm / factor : 0;
+  prepared.tables.resize(unit.size() * 4);
+  prepared.planes.assign(kPlanes * unit.size() / 64, 0);
+  int32_t total = 0, negative = 0;
+  for (size_t j = 0; j < unit.size(); j += 4) {
+    int least = 0;
+    for (size_t k = j; k < j + 4; ++k) {
+      const int16_t weight = prepared.integers[k];
+      total += weight;
+      least -= std::min<int>(weight, 0);
+      for (size_t plane = 0; plane < kPlanes; ++plane) {
+        const auto bit = static_cast<uint64_t>(weight + kShift) >> plane & 1;
+        prepared.planes[k / 64 * kPlanes + plane] |= bit << k % 64;
+      }
+    }
+    negative += least;
+    write_table(&prepared.integers[j], static_cast<uint8_t>(least), &prepared.tables[j * 4]);
+  }
+  prepared.total = total;
+  prepared.table_offset = negative;
+}
+
+float RaBitQ::score_of(const PreparedQuery& query, double sum, const RaBitQTail& tail, float* most) const {
+  // <query - mean, signs> from the sum over positive ones.
+  const double along = (2 * sum - query.total) * query.scale * tail.factor;
+  const double error = query.norm * tail.error;
+  if (metric() == Metric::kEuclidean) {
+    const double square = query.norm * query.norm + static_cast<double>(tail.add) * tail.add - 2 * along;
+    if (most != nullptr) *most = held(0.0 - std::sqrt(std::max(square - 2 * error, 0.0)));
+    return held(0.0 - std::sqrt(std::max(square, 0.0)));
+  }
+  const double live = query.live && tail.tag != kZeros ? 1 : 0;
+  const double score = query.offset + tail.add + along;
+  if (most != nullptr) *most = held((score + error) * live);
+  return held(score * live);
+}
+
+void RaBitQ::score(const PreparedQuery& query, std::span<const uint8_t* const> codes, std::span<float> scores) const {
+  assert(scores.size() == codes.size());
+  const size_t words = bit_count() / 64;
+  for (size_t i = 0; i < codes.size(); ++i) {
+    int32_t sum = 0;
+    for (size_t word = 0; word < words; ++word) {
+      uint64_t bits;
+      std::memcpy(&bits, codes[i] + word * sizeof bits, sizeof bits);
+      const uint64_t* const planes = &query.planes[word * kPlanes];
+      for (size_t plane = 0; plane < kPlanes; ++plane) sum += std::popcount(bits & planes[plane]) << plane;
+      sum -= std::popcount(bits) * kShift;
+    }
+    RaBitQTail tail;
+    std::memcpy(&tail, codes[i] + bit_count() / 8, sizeof tail);
+    scores[i] = score_of(query, sum, tail, nullptr);
+  }
+}
+
+void RaBitQ::between(const uint8_t*, std::span<const uint8_t* const>, std::span<float> scores) const {
+  assert(false);
+  std::ranges::fill(scores, 0.f);
+}
+
+bool RaBitQ::sound(std::span<const uint8_t> code) const {
+  assert(code.size() == code_bytes());
+  RaBitQTail tail;
+  std::memcpy(&tail, code.data() + bit_count() / 8, sizeof tail);
+  return std::isfinite(tail.add) && std::isfinite(tail.factor) && std::isfinite(tail.error) && tail.factor >= 0 &&
+         tail.error >= 0 && (tail.tag == 1 || (tail.tag == kZeros && metric() == Metric::kCosine));
+}
+
+size_t RaBitQ::memory_bytes() const {
+  return sizeof *this - sizeof rotation_ + rotation_.memory_bytes() + mean_.size() * sizeof(float);
+}
+
+StateSections RaBitQ::sections() const {
+  StateSections sections = VectorCode::sections();
+  sections.push_back(view_state<float>(kMeanName, mean_));
+  return sections;
+}
+
+Result<std::unique_ptr<VectorCode>> RaBitQ::from_sections(const SectionViews& sections, Metric metric, size_t dim,
+                                                          uint64_t seed) {
+  ASSIGN_OR_RETURN(std::vector<float> mean, section_values<float>(sections, kMeanName));
+  if (mean.size() != dim || !std::ranges::all_of(mean, [](float component) { return std::isfinite(component); })) {
+    return Error{Code::kFormatError, "section code.mean is not the mean of " + std::to_string(dim) + " dimensions", ""};
+  }
+  return std::unique_ptr<VectorCode>(new RaBitQ(metric, dim, seed, std::move(mean)));
+}
+
+}  // namespace nearfield

@@ -1,0 +1,89 @@
+#include "core/quant/scan_table.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <string>
+
+namespace nearfield {
+
+namespace {
+
+size_t block_bytes(const RaBitQ& code) { return code.code_bytes() * kScanRows; }
+
+}  // namespace
+
+ScanTable::ScanTable(const RaBitQ& code) : code_(&code), blocks_(block_bytes(code)) {}
+
+void ScanTable::append(std::span<const uint8_t> row) {
+  assert(row.size() == code_->code_bytes());
+  const size_t place = count_ % kScanRows;
+  if (place == 0) blocks_.append();
+  uint8_t* const block = blocks_.mutable_row(static_cast<RowId>(count_ / kScanRows)).data();
+  const size_t bytes = code_->bit_count() / 8, shift = place < 16 ? 0 : 4;
+  for (size_t i = 0; i < bytes; ++i) {
+    // A byte is the numbers of two groups.
+    uint8_t* const groups = block + 32 * i + place % 16;
+    groups[0] = static_cast<uint8_t>(groups[0] | (row[i] & 15) << shift);
+    groups[16] = static_cast<uint8_t>(groups[16] | row[i] >> 4 << shift);
+  }
+  std::memcpy(block + number_bytes() + place * sizeof(RaBitQTail), &row[bytes], sizeof(RaBitQTail));
+  ++count_;
+}
+
+void ScanTable::read(RowId row, std::span<uint8_t> to) const {
+  assert(row < count_ && to.size() == code_->code_bytes());
+  const size_t place = row % kScanRows;
+  const uint8_t* const block = blocks_.row(static_cast<RowId>(row / kScanRows));
+  const size_t bytes = code_->bit_count() / 8, shift = place < 16 ? 0 : 4;
+  for (size_t i = 0; i < bytes; ++i) {
+    const uint8_t* const groups = block + 32 * i + place % 16;
+    to[i] = static_cast<uint8_t>((groups[0] >> shift & 15) | (groups[16] >> shift & 15) << 4);
+  }
+  std::memcpy(&to[bytes], block + number_bytes() + place * sizeof(RaBitQTail), sizeof(RaBitQTail));
+}
+
+void ScanTable::score_block(const PreparedQuery& query, size_t block, std::span<float, kScanRows> scores,
+                            std::span<float, kScanRows> most) const {
+  const uint8_t* const numbers = blocks_.row(static_cast<RowId>(block));
+  uint32_t sums[kScanRows];
+  scan_sums({numbers, number_bytes()}, query.tables, sums);
+  RaBitQTail tails[kScanRows];
+  std::memcpy(tails, numbers + number_bytes(), sizeof tails);
+  for (size_t i = 0; i < kScanRows; ++i) {
+    scores[i] = code_->score_of(query, static_cast<double>(sums[i]) - query.table_offset, tails[i], &most[i]);
+  }
+}
+
+Result<ScanTable> ScanTable::from_section(const SectionViews& sections, std::string_view name, const RaBitQ& code,
+                                          size_t rows) {
+  ASSIGN_OR_RETURN(const ByteView bytes, section_bytes(sections, name));
+  const size_t blocks = rows / kScanRows + (rows % kScanRows != 0), stride = block_bytes(code);
+  if (bytes.size() / stride != blocks || bytes.size() % stride != 0) {
+    return Error{Code::kFormatError,
+                 "section " + std::string(name) + " has " + std::to_string(bytes.size()) + " bytes for " +
+                     std::to_string(rows) + " codes of " + std::to_string(code.code_bytes()),
+                 shown(name)};
+  }
+  ScanTable table(code);
+  for (size_t block = 0; block < blocks; ++block) {
+    std::memcpy(table.blocks_.append().data(), bytes.data() + block * stride, stride);
+  }
+  table.count_ = blocks * kScanRows;
+  // Places without a row are looked at too: they are scored like any other.
+  std::vector<uint8_t> row(code.code_bytes());
+  for (size_t i = 0; i < table.count_; ++i) {
+    table.read(static_cast<RowId>(i), row);
+    const bool empty = i >= rows && std::ranges::all_of(row, [](uint8_t byte) { return byte == 0; });
+    if (!empty && (i >= rows || !code.sound(row))) {
+      return Error{
+          Code::kFormatError,
+          "section " + std::string(name) + ": the code of row " + std::to_string(i) + " is not one that was written",
+          shown(name)};
+    }
+  }
+  table.count_ = rows;
+  return table;
+}
+
+}  // namespace nearfield
