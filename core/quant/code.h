@@ -58,7 +58,7 @@ struct PreparedQuery {
   double scale = 0;              // what one unit of an integer sum is worth
   double offset = 0;             // what every row's sum lacks
   double total = 0;              // of the integers
-  double table_offset = 0;       // what the tables' entries have too much, together
+  int32_t table_offset = 0;      // what the tables' entries have too much, together
   bool live = true;              // not a query of zeros where the metric is cosine
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
-#include <limits>
 
 #include "core/quant/byte_kernels.h"
 
@@ -108,11 +107,6 @@ void prepare_integers(PreparedQuery& prepared) {
   const auto used = static_cast<float>(factor);
   round_to_int16(values, used, prepared.integers.data());
   prepared.scale = 1 / static_cast<double>(used);
-}
-
-float held(double value) {
-  constexpr double kMost = std::numeric_limits<float>::max();
-  return static_cast<float>(std::clamp(value, -kMost, kMost));
 }
 
 }  // namespace nearfield

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <bit>
+#include <limits>
 #include <span>
 
 #include "core/quant/code.h"
@@ -51,6 +52,10 @@ inline I32x4 rounded(F32x4 values) {
 inline float lane_sum(F32x4 lanes) { return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]); }
 
 // The nearest float; the largest or least where that would be infinite. REQUIRES: not NaN.
-float held(double value);
+inline float held(double value) {
+  constexpr double kMost = std::numeric_limits<float>::max();
+  const double not_above = value > kMost ? kMost : value;
+  return static_cast<float>(not_above < -kMost ? -kMost : not_above);
+}
 
 }  // namespace nearfield

@@ -52,9 +52,11 @@ class RaBitQ : public VectorCode {
 
   // D.
   size_t bit_count() const { return rotation_.padded_dim(); }
-  // The score of a row from its tail and the sum of the query's integers over its set bits; with `most` not null, also
-  // the greatest that its exact score is for all but about one row in 800.
-  float score_of(const PreparedQuery& query, double sum, const RaBitQTail& tail, float* most) const;
+  // Scores of kScanRows rows from their tails and the sums of the query's integers over their set bits, and the most
+  // that their exact scores are, for all but about one row in 800.
+  void score_rows(const PreparedQuery& query, std::span<const int32_t, kScanRows> sums,
+                  std::span<const RaBitQTail, kScanRows> tails, std::span<float, kScanRows> scores,
+                  std::span<float, kScanRows> most) const;
 
  private:
   RaBitQ(Metric metric, size_t dim, uint64_t seed, std::vector<float> mean);

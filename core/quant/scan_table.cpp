@@ -48,11 +48,11 @@ void ScanTable::score_block(const PreparedQuery& query, size_t block, std::span<
   const uint8_t* const numbers = blocks_.row(static_cast<RowId>(block));
   uint32_t sums[kScanRows];
   scan_sums({numbers, number_bytes()}, query.tables, sums);
+  int32_t bit_sums[kScanRows];
+  for (size_t i = 0; i < kScanRows; ++i) bit_sums[i] = static_cast<int32_t>(sums[i]) - query.table_offset;
   RaBitQTail tails[kScanRows];
   std::memcpy(tails, numbers + number_bytes(), sizeof tails);
-  for (size_t i = 0; i < kScanRows; ++i) {
-    scores[i] = code_->score_of(query, static_cast<double>(sums[i]) - query.table_offset, tails[i], &most[i]);
-  }
+  code_->score_rows(query, bit_sums, tails, scores, most);
 }
 
 Result<ScanTable> ScanTable::from_section(const SectionViews& sections, std::string_view name, const RaBitQ& code,
