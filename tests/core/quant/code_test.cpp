@@ -3,6 +3,7 @@
 #include <catch_amalgamated.hpp>
 
 #include "core/base/hash.h"
+#include "core/quant/byte_kernels.h"
 #include "tests/support/codes.h"
 
 using namespace nearfield;
@@ -61,6 +62,26 @@ TEST_CASE("a batch, a block and single rows score alike") {
         code.between(encoded.rows[0], {&encoded.rows[i], 1}, {&there, 1});
         code.between(encoded.rows[i], {&encoded.rows[0], 1}, {&back, 1});
         REQUIRE(same(there, back));
+      }
+    }
+  }
+}
+
+TEST_CASE("a query's integers never add up to more than 32 bits hold") {
+  Random random(7);
+  for (const size_t dim : {512, 4096, 65'536}) {
+    // Flat as it is, for sq8; flat after the rotation, as nearly as it gets, for the others.
+    const std::vector<std::vector<float>> vectors = {std::vector<float>(dim, 1.f), random_vector(random, dim),
+                                                     std::vector<float>(dim, -1.f)};
+    for (const CodeKind kind : {CodeKind::kSq8, CodeKind::kRq8, CodeKind::kRq4}) {
+      const auto code = code_for(kind, Metric::kDot, vectors, 1).value();
+      for (const auto& query : vectors) {
+        PreparedQuery prepared;
+        code->prepare(query, prepared);
+        int64_t sum = 0;
+        for (const int16_t component : prepared.integers) sum += std::abs(component);
+        REQUIRE(sum <= kMostQuerySum);
+        REQUIRE(sum > kMostQuerySum / 20);
       }
     }
   }
