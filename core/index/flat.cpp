@@ -131,9 +131,13 @@ class Shortlist {
 
 }  // namespace
 
-std::vector<Scored> flat_search(const VectorTable& table, Metric metric, std::span<const float> query,
-                                const RowSet& allowed, size_t limit) {
-  assert(query.size() == table.dim() && allowed.size() == table.count());
+namespace {
+
+// `each(visit)` calls visit(row) for every row to be scored.
+template <typename Each>
+std::vector<Scored> best_of(const VectorTable& table, Metric metric, std::span<const float> query, size_t limit,
+                            Each each) {
+  assert(query.size() == table.dim());
   std::vector<Scored> found;
   if (limit == 0) return found;
 
@@ -148,7 +152,7 @@ std::vector<Scored> flat_search(const VectorTable& table, Metric metric, std::sp
     for (size_t i = 0; i < waiting; ++i) shortlist.offer(rows[i], scan.interval(sums[i], table.norm(rows[i])));
     waiting = 0;
   };
-  allowed.for_each([&](RowId row) {
+  each([&](RowId row) {
     rows[waiting] = row;
     vectors[waiting] = table.row(row).data();
     if (++waiting == kBatch) score_waiting();
@@ -158,6 +162,21 @@ std::vector<Scored> flat_search(const VectorTable& table, Metric metric, std::sp
   shortlist.for_each([&](RowId row) { found.push_back({row, exact_score(metric, query, table.row(row))}); });
   rank(found, limit);
   return found;
+}
+
+}  // namespace
+
+std::vector<Scored> flat_search(const VectorTable& table, Metric metric, std::span<const float> query,
+                                const RowSet& allowed, size_t limit) {
+  assert(allowed.size() == table.count());
+  return best_of(table, metric, query, limit, [&](auto visit) { allowed.for_each(visit); });
+}
+
+std::vector<Scored> rescore(const VectorTable& table, Metric metric, std::span<const float> query,
+                            std::span<const RowId> candidates, size_t limit) {
+  return best_of(table, metric, query, limit, [&](auto visit) {
+    for (const RowId row : candidates) visit(row);
+  });
 }
 
 }  // namespace nearfield

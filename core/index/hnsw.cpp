@@ -2,83 +2,20 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <new>
-#include <ostream>
 #include <stdexcept>
 
 #include "core/base/random.h"
 #include "core/index/flat.h"
-#include "core/index/ranking.h"
-#include "core/metric/kernels.h"
-
-namespace {
-
-// hnswlib warns about options that we never pass. Nothing is printed here, and no stream is linked in.
-struct Silence {
-  template <typename T>
-  const Silence& operator<<(const T&) const {
-    return *this;
-  }
-  const Silence& operator<<(std::ostream& (*)(std::ostream&)) const { return *this; }
-};
-
-}  // namespace
-#define HNSWLIB_ERR_OVERRIDE Silence()
-// Its prefetches read one link past the end of a full list. Its own distances are not used.
-#define NO_MANUAL_VECTORIZATION
-// Replaced below; its header is read here so that hnswlib does not read it later.
-#define VisitedListPool OriginalVisitedListPool
-#include <hnswlib/visited_list_pool.h>
-#undef VisitedListPool
-
-namespace hnswlib {
-
-// One walk at a time needs one list. hnswlib's pool of many loses a list when a walk runs out of memory.
-class VisitedListPool {
- public:
-  VisitedListPool(int, size_t nodes) : list_(static_cast<int>(nodes)) {}
-  VisitedList* getFreeVisitedList() {
-    list_.reset();
-    return &list_;
-  }
-  void releaseVisitedList(VisitedList*) {}
-
- private:
-  VisitedList list_;
-};
-
-}  // namespace hnswlib
-
-#include <hnswlib/hnswlib.h>
-
-// Members of hnswlib that we replace, all of them before the class is instantiated.
-namespace hnswlib {
-
-// addPoint takes a level of 0 as "draw one"; ours are drawn from the seed and the row (see level_of), so that a graph
-// that was saved and loaded grows as if it had stayed in memory.
-template <>
-inline int HierarchicalNSW<float>::getRandomLevel(double) {
-  return 0;
-}
-// Virtual, hence linked in, though never called: empty, so that file streams stay out of the binary.
-template <>
-inline void HierarchicalNSW<float>::saveIndex(const std::string&) {}
-template <>
-inline void HierarchicalNSW<float>::loadIndex(const std::string&, SpaceInterface<float>*, size_t) {}
-
-}  // namespace hnswlib
+#include "core/index/hnsw_graph.h"
+#include "core/quant/rq8.h"
 
 namespace nearfield {
 
 namespace {
-
-using Graph = hnswlib::HierarchicalNSW<float>;
-// A position in the graph: nodes are numbered in the order they were added.
-using NodeId = uint32_t;
 
 constexpr uint32_t kMaxLevel = 32;
 constexpr size_t kFirstCapacity = 256;
@@ -87,88 +24,14 @@ constexpr size_t kFirstCapacity = 256;
 // between decides only where a scan takes over.
 constexpr double kComparedPerCandidate = 16;
 
-// Outside this range products of norms may leave a float's, and exact_score steps in. Zero is outside too.
-constexpr float kSmallestNorm = 0x1p-60f;
-constexpr float kLargestNorm = 0x1p60f;
-bool in_range(float norm) { return norm >= kSmallestNorm && norm <= kLargestNorm; }
+// How many of the nearest rows of a walk get an exact score. Codes of 8 bits have the true 10 among their best 20.
+size_t rescored(size_t limit) { return std::max(2 * limit, limit + 20); }
 
-// Distances for the graph: minus the score, in single precision, always finite.
-class Distance : public hnswlib::SpaceInterface<float> {
- public:
-  Distance(const VectorTable& table, Metric metric) : table_(table), metric_(metric), kernel_(fast_kernel(metric)) {}
-
-  void sums(std::span<const float> query, std::span<const float* const> rows, std::span<float> sums) const {
-    kernel_(query, rows, sums);
-  }
-
-  float from_sum(float sum, std::span<const float> query, float query_norm, RowId row) const {
-    float distance = sum;
-    switch (metric_) {
-      case Metric::kCosine: {
-        const float row_norm = table_.norm(row);
-        distance = in_range(query_norm) && in_range(row_norm) ? -sum / (query_norm * row_norm)
-                                                              : std::numeric_limits<float>::quiet_NaN();
-        break;
-      }
-      case Metric::kDot: distance = -sum; break;
-      case Metric::kEuclidean: distance = std::sqrt(sum); break;
-      case Metric::kManhattan: break;
-    }
-    if (std::isfinite(distance)) return distance;
-    constexpr double kLargest = std::numeric_limits<float>::max();
-    return static_cast<float>(std::clamp(-exact_score(metric_, query, table_.row(row)), -kLargest, kLargest));
-  }
-
-  size_t get_data_size() override { return sizeof(RowId); }
-  void* get_dist_func_param() override { return this; }
-  hnswlib::DISTFUNC<float> get_dist_func() override {
-    return [](const void* a, const void* b, const void* self) {
-      RowId first, second;
-      std::memcpy(&first, a, sizeof first);
-      std::memcpy(&second, b, sizeof second);
-      return static_cast<const Distance*>(self)->between(first, second);
-    };
-  }
-
- private:
-  float between(RowId a, RowId b) const {
-    const std::span<const float> query = table_.row(a);
-    const float* row = table_.row(b).data();
-    float sum = 0;
-    kernel_(query, {&row, 1}, {&sum, 1});
-    return from_sum(sum, query, table_.norm(a), b);
-  }
-
-  const VectorTable& table_;
-  Metric metric_;
-  Kernel kernel_;
-};
-
-struct Near {
-  float distance;
-  NodeId node;
-};
-// Orders of the two heaps of a walk; equal distances are ordered by node, so that a walk does not depend on the heap.
-bool nearer(const Near& a, const Near& b) {
-  return a.distance != b.distance ? a.distance < b.distance : a.node < b.node;
+std::unique_ptr<NodeDistance> distance_of(const VectorTable& table, Metric metric, const HnswOptions& options) {
+  if (options.code == CodeKind::kF32) return vector_distance(table, metric);
+  assert(options.code == CodeKind::kRq8);
+  return code_distance(table, std::make_unique<Rq8>(metric, table.dim(), options.seed));
 }
-bool farther(const Near& a, const Near& b) { return nearer(b, a); }
-
-// The nodes a walk has seen: epoch tags in hnswlib's list, not cleared between walks.
-class Visited {
- public:
-  explicit Visited(const Graph& graph) : list_(graph.visited_list_pool_->getFreeVisitedList()) {}
-
-  // Whether `node` is new.
-  bool insert(NodeId node) {
-    if (list_->mass[node] == list_->curV) return false;
-    list_->mass[node] = list_->curV;
-    return true;
-  }
-
- private:
-  hnswlib::VisitedList* list_;
-};
 
 Error malformed(std::string what) { return {Code::kFormatError, "hnsw sections: " + std::move(what), ""}; }
 
@@ -176,12 +39,17 @@ Error malformed(std::string what) { return {Code::kFormatError, "hnsw sections: 
 
 struct Hnsw::State {
   State(const VectorTable& vectors, Metric chosen, const HnswOptions& given, size_t capacity)
-      : table(vectors), metric(chosen), options(given), distance(vectors, chosen), graph(&distance) {
+      : table(vectors),
+        metric(chosen),
+        options(given),
+        distance(distance_of(vectors, chosen, given)),
+        graph(&space),
+        walker(graph, *distance) {
     // What hnswlib's larger constructor does, but for 65,536 locks that only calls by label need, and for what it
     // loses when memory runs out half-way: this graph is destroyed then.
-    graph.data_size_ = distance.get_data_size();
-    graph.fstdistfunc_ = distance.get_dist_func();
-    graph.dist_func_param_ = distance.get_dist_func_param();
+    graph.data_size_ = space.get_data_size();
+    graph.fstdistfunc_ = space.get_dist_func();
+    graph.dist_func_param_ = &walker;
     graph.M_ = graph.maxM_ = given.m;
     graph.maxM0_ = 2 * given.m;
     graph.ef_construction_ = std::max(given.ef_construct, given.m);
@@ -195,10 +63,6 @@ struct Hnsw::State {
     grow(capacity);
   }
 
-  std::span<const NodeId> links(NodeId node, int level) const {
-    hnswlib::linklistsizeint* list = graph.get_linklist_at_level(node, level);
-    return {list + 1, graph.getListCount(list)};
-  }
   size_t max_degree(int level) const { return level == 0 ? graph.maxM0_ : graph.maxM_; }
   int level(NodeId node) const { return graph.element_levels_[node]; }
 
@@ -208,78 +72,6 @@ struct Hnsw::State {
     int level = 0;
     while (level < static_cast<int>(kMaxLevel) && random.below(options.m) == 0) ++level;
     return level;
-  }
-
-  // Distances of `nodes` to the query, into `distances`.
-  void compare(std::span<const float> query, float query_norm) {
-    vectors_of_nodes.resize(nodes.size());
-    distances.resize(nodes.size());
-    for (size_t i = 0; i < nodes.size(); ++i) vectors_of_nodes[i] = table.row(row_of[nodes[i]]).data();
-    distance.sums(query, vectors_of_nodes, distances);
-    for (size_t i = 0; i < nodes.size(); ++i) {
-      distances[i] = distance.from_sum(distances[i], query, query_norm, row_of[nodes[i]]);
-    }
-    compared += nodes.size();
-  }
-
-  // Greedy steps down to level 1: where the walk on level 0 begins.
-  Near descend(std::span<const float> query, float query_norm) {
-    nodes.assign(1, graph.enterpoint_node_);
-    compare(query, query_norm);
-    Near best{distances[0], nodes[0]};
-    for (int level = graph.maxlevel_; level > 0; --level) {
-      for (bool moved = true; moved;) {
-        moved = false;
-        const auto neighbours = links(best.node, level);
-        nodes.assign(neighbours.begin(), neighbours.end());
-        compare(query, query_norm);
-        for (size_t i = 0; i < nodes.size(); ++i) {
-          const Near next{distances[i], nodes[i]};
-          if (nearer(next, best)) {
-            best = next;
-            moved = true;
-          }
-        }
-      }
-    }
-    return best;
-  }
-
-  // Best-first over level 0: leaves the nearest `ef` rows of `wanted` it met in `nearest`. Other rows are walked
-  // through, but not kept.
-  void walk(std::span<const float> query, const RowSet& wanted, size_t ef) {
-    const float query_norm = narrowed(vector_norm(query));
-    const Near start = descend(query, query_norm);
-    Visited visited(graph);
-    frontier.clear();
-    nearest.clear();
-    // Invariant: `frontier` is a heap with the nearest unexpanded node in front, `nearest` one with the farthest kept.
-    const auto keep = [&](const Near& found) {
-      if (nearest.size() == ef && !nearer(found, nearest.front())) return;
-      frontier.push_back(found);
-      std::push_heap(frontier.begin(), frontier.end(), farther);
-      if (!wanted.contains(row_of[found.node])) return;
-      if (nearest.size() == ef) {
-        std::pop_heap(nearest.begin(), nearest.end(), nearer);
-        nearest.pop_back();
-      }
-      nearest.push_back(found);
-      std::push_heap(nearest.begin(), nearest.end(), nearer);
-    };
-    visited.insert(start.node);
-    keep(start);
-    while (!frontier.empty()) {
-      const Near next = frontier.front();
-      if (nearest.size() == ef && nearer(nearest.front(), next)) break;
-      std::pop_heap(frontier.begin(), frontier.end(), farther);
-      frontier.pop_back();
-      nodes.clear();
-      for (const NodeId neighbour : links(next.node, 0)) {
-        if (visited.insert(neighbour)) nodes.push_back(neighbour);
-      }
-      compare(query, query_norm);
-      for (size_t i = 0; i < nodes.size(); ++i) keep({distances[i], nodes[i]});
-    }
   }
 
   // A multiplication that wraps inside hnswlib would allocate too little.
@@ -295,6 +87,7 @@ struct Hnsw::State {
   // Appends a node without links. Only while a graph is rebuilt from sections.
   void append_node(RowId row, int level) {
     const NodeId node = static_cast<NodeId>(graph.cur_element_count.load());
+    distance->append(row);
     if (level > 0) {
       graph.linkLists_[node] =
           static_cast<char*>(std::calloc(static_cast<size_t>(level), graph.size_links_per_element_));
@@ -304,7 +97,7 @@ struct Hnsw::State {
     graph.element_levels_[node] = level;
     graph.cur_element_count = node + 1;
     std::memset(graph.get_linklist0(node), 0, graph.size_data_per_element_);
-    std::memcpy(graph.getDataByInternalId(node), &row, sizeof row);
+    std::memcpy(graph.getDataByInternalId(node), &node, sizeof node);
     graph.setExternalLabel(node, node);
     note_node(row, level);
   }
@@ -324,19 +117,14 @@ struct Hnsw::State {
   const VectorTable& table;
   Metric metric;
   HnswOptions options;
-  Distance distance;
+  std::unique_ptr<NodeDistance> distance;
+  Space space;
   Graph graph;
+  Walker walker;
   std::vector<RowId> row_of;  // by node
   RowSet rows;                // that are in the graph
   size_t upper_bytes = 0;
-
-  // Scratch of a search, kept so that a search allocates next to nothing.
-  std::vector<NodeId> nodes;
-  std::vector<const float*> vectors_of_nodes;
-  std::vector<float> distances;
-  std::vector<Near> frontier;
-  std::vector<Near> nearest;
-  size_t compared = 0;
+  std::vector<RowId> candidates;  // scratch of a search
 };
 
 Hnsw::Hnsw(const VectorTable& table, Metric metric, HnswOptions options)
@@ -350,9 +138,11 @@ void Hnsw::add(RowId row) {
   State& state = *state_;
   assert(row < state.table.count() && !state.rows.contains(row));
   try {
-    if (count() == state.graph.max_elements_) state.grow(2 * count());
+    const auto node = static_cast<NodeId>(count());
+    if (node == state.graph.max_elements_) state.grow(node + std::max<size_t>(node / 8, kFirstCapacity));
     const int level = state.level_of(row);
-    state.graph.addPoint(&row, count(), level);
+    state.distance->append(row);
+    state.graph.addPoint(&node, node, level);
     // Rows are never looked up by label; the map would cost some 40 bytes a row.
     state.graph.label_lookup_.clear();
     state.note_node(row, level);
@@ -363,6 +153,7 @@ void Hnsw::add(RowId row) {
 }
 
 size_t Hnsw::count() const { return state_->row_of.size(); }
+const RowSet& Hnsw::rows() const { return state_->rows; }
 
 std::vector<Scored> Hnsw::search(std::span<const float> query, const RowSet& allowed, size_t limit, size_t ef,
                                  size_t* scored) const {
@@ -373,7 +164,8 @@ std::vector<Scored> Hnsw::search(std::span<const float> query, const RowSet& all
   wanted.intersect(allowed);
   const size_t available = wanted.count();
   const size_t breadth = std::max(ef, limit);
-  state.compared = 0;
+  Walker& walker = state.walker;
+  walker.compared = 0;
 
   // A walk meets wanted rows as rarely as they are in the graph, so to find `breadth` of them it compares about
   // kComparedPerCandidate * breadth * count / available vectors. A scan compares `available`.
@@ -383,19 +175,20 @@ std::vector<Scored> Hnsw::search(std::span<const float> query, const RowSet& all
 
   std::vector<Scored> found;
   if (limit > 0 && !scan_is_cheaper) {
-    state.walk(query, wanted, breadth);
-    for (const Near& near : state.nearest) {
-      const RowId row = state.row_of[near.node];
-      found.push_back({row, exact_score(state.metric, query, state.table.row(row))});
+    state.distance->prepare(query);
+    const auto nearest = walker.to_query(breadth, wanted, state.row_of);
+    state.candidates.clear();
+    for (const Near& near : nearest.first(std::min(nearest.size(), rescored(limit)))) {
+      state.candidates.push_back(state.row_of[near.node]);
     }
-    rank(found, limit);
+    found = rescore(state.table, state.metric, query, state.candidates, limit);
   }
   // The walk may end early where links into the wanted rows are missing.
   if (found.size() < std::min(limit, available)) {
     found = flat_search(state.table, state.metric, query, wanted, limit);
-    state.compared += available;
+    walker.compared += available;
   }
-  if (scored != nullptr) *scored = state.compared;
+  if (scored != nullptr) *scored = walker.compared;
   return found;
 }
 
@@ -404,7 +197,7 @@ size_t Hnsw::memory_bytes() const {
   const size_t node_bytes =
       graph.size_data_per_element_ + sizeof(char*) + sizeof(int) + sizeof(std::mutex) + sizeof(hnswlib::vl_type);
   return graph.max_elements_ * node_bytes + state_->upper_bytes + state_->row_of.capacity() * sizeof(RowId) +
-         state_->rows.size() / 8;
+         state_->rows.size() / 8 + state_->distance->memory_bytes();
 }
 
 // Sections, all of one dimension:
@@ -424,7 +217,7 @@ StateSections Hnsw::sections() const {
   for (NodeId node = 0; node < nodes; ++node) {
     levels.push_back(static_cast<uint8_t>(state.level(node)));
     for (int level = 0; level <= state.level(node); ++level) {
-      const auto targets = state.links(node, level);
+      const auto targets = links_of(state.graph, node, level);
       degrees.push_back(static_cast<uint8_t>(targets.size()));
       links.pieces.push_back(view_bytes(targets));
       links.count += targets.size();

@@ -1,8 +1,9 @@
 // HNSW: approximate search over a navigable small-world graph (Malkov and Yashunin, 2016), built by hnswlib.
 //
 // The graph holds row numbers; vectors stay in the VectorTable. Building is deterministic for a seed and an order of
-// rows. Search is our own loop over hnswlib's links: it skips rows that are not allowed without leaving the graph,
-// and returns scores computed by exact_score.
+// rows. What compares many nodes, in building and in searching, is our own and works by batches (hnsw_walk.cpp), over
+// the vectors or over codes of them. Search skips rows that are not allowed without leaving the graph, rescores the
+// best candidates by the vectors, and returns scores computed by exact_score.
 #pragma once
 
 #include <memory>
@@ -14,6 +15,7 @@
 #include "core/base/status.h"
 #include "core/index/vector_table.h"
 #include "core/metric/metric.h"
+#include "core/quant/code.h"
 
 namespace nearfield {
 
@@ -21,6 +23,9 @@ struct HnswOptions {
   size_t m = 16;              // links a node, 2..100; twice as many on the lowest layer
   size_t ef_construct = 200;  // breadth while building, 1..2,000; raised to m
   uint64_t seed = 100;
+  // What the graph is built and walked by; answers are rescored by the vectors. kF32 (the vectors themselves) or, not
+  // for manhattan, kRq8.
+  CodeKind code = CodeKind::kF32;
   bool operator==(const HnswOptions&) const = default;
 };
 
@@ -34,6 +39,8 @@ class Hnsw {
   // be destroyed.
   void add(RowId row);
   size_t count() const;
+  // Rows that were added; its size may be smaller than the table.
+  const RowSet& rows() const;
 
   // About the best `limit` rows of `allowed`, and further rows it met that share the last one's score, by falling
   // score, then by row. Never fewer than min(limit, allowed rows in the graph): where few rows are allowed, or the walk

@@ -112,6 +112,33 @@ TEST_CASE("recall on real vectors, with and without filters and deletes") {
   }
 }
 
+TEST_CASE("a graph of codes finds as much as one of vectors") {
+  const std::vector<float> base = real_vectors(kRows);
+  const std::vector<float> query_values = real_queries(100);
+  if (base.empty() || query_values.empty()) SKIP("the development vectors are absent");
+  const VectorTable table = table_of({base, kRealDim});
+  const MatrixView queries(query_values, kRealDim);
+  for (const Metric metric : {Metric::kCosine, Metric::kDot, Metric::kEuclidean}) {
+    const HnswOptions options{.code = CodeKind::kRq8};
+    const auto coded = built(table, metric, options);
+    const Measured measured = measure(*coded, table, metric, queries, all_rows(table), 10, 128);
+    INFO(metric_name(metric) << " recall " << measured.recall << ", compared " << measured.compared);
+    CHECK(measured.recall >= 0.98);
+    CHECK(measured.compared < 0.6 * static_cast<double>(kRows));
+    if (metric != Metric::kCosine) continue;
+    const Measured filtered = measure(*coded, table, metric, queries, random_rows(table.count(), 0.5, 7), 10, 128);
+    CHECK(filtered.recall >= 0.98);
+    // Codes are not stored; they come from the vectors again.
+    const auto loaded = Hnsw::from_sections(gathered(coded->sections()), table, metric, options);
+    REQUIRE(loaded.ok());
+    for (size_t i = 0; i < queries.count(); ++i) {
+      REQUIRE(same_answers((*loaded.value()).search(queries.row(i), all_rows(table), 10, 128, nullptr),
+                           coded->search(queries.row(i), all_rows(table), 10, 128, nullptr)));
+    }
+    CHECK(coded->memory_bytes() > kRows * 400);
+  }
+}
+
 TEST_CASE("recall on random vectors, all metrics") {
   const VectorTable table = random_table(kRows, 12, 1);
   const std::vector<float> query_values = random_queries(50, 12, 2);
@@ -198,7 +225,14 @@ TEST_CASE("vectors that no graph likes are still found") {
   constexpr float kLargest = std::numeric_limits<float>::max();
   constexpr float kScales[] = {0, std::numeric_limits<float>::denorm_min(), 1e-40f, 1e-18f, 1, 1e19f, 1e30f, kLargest};
   constexpr size_t kDim = 5;
-  for (const Metric metric : kAllMetrics) {
+  for (const auto& [metric, code] :
+       std::initializer_list<std::pair<Metric, CodeKind>>{{Metric::kCosine, CodeKind::kF32},
+                                                          {Metric::kDot, CodeKind::kF32},
+                                                          {Metric::kEuclidean, CodeKind::kF32},
+                                                          {Metric::kManhattan, CodeKind::kF32},
+                                                          {Metric::kCosine, CodeKind::kRq8},
+                                                          {Metric::kDot, CodeKind::kRq8},
+                                                          {Metric::kEuclidean, CodeKind::kRq8}}) {
     Random random(8);
     VectorTable table(kDim);
     // All equal, all zero, then every scale a float has.
@@ -209,7 +243,7 @@ TEST_CASE("vectors that no graph likes are still found") {
       for (float& component : vector) component *= kScales[static_cast<size_t>(i) % std::size(kScales)];
       table.append(vector);
     }
-    const auto hnsw = built(table, metric, {.m = 2, .ef_construct = 10});
+    const auto hnsw = built(table, metric, {.m = 2, .ef_construct = 10, .code = code});
     for (RowId row = 0; row < table.count(); row += 7) {
       const auto query = table.row(row);
       check_answer(hnsw->search(query, all_rows(table), 10, 20, nullptr), table, metric, query, all_rows(table), 10);
