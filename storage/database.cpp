@@ -15,24 +15,21 @@ namespace nearfield {
 
 namespace {
 
-// When a commit also saves derived state. Rows that came after the saved state are added again at the next opening;
-// saving costs writing all of it. Waiting until half as many rows have come as are covered keeps everything that is
-// ever written within three times the final size; a database that is being closed may as well spare its next opening
-// the work.
+// When a commit also saves derived state. Rows that came after the saved state are added again at the next opening, to
+// the postings at once and to the graph in the background; saving costs writing all of it, an eighth to a tenth of what
+// the rows take. Waiting until half as many rows have come as are covered keeps everything that is ever written within
+// three times the final size; a database that is being closed may as well spare its next opening the work, once saving
+// costs no more than the new rows did.
 enum class Occasion { kRunning, kClosing };
-constexpr uint64_t kMaxUncoveredRowsAfterClose = 512;
 
 // A new segment counts as at least this large when it is decided which earlier ones to merge into it: below this, the
 // number of files costs more than the bytes.
 constexpr uint64_t kMinSegmentBytes = 32 << 10;
 
-bool index_is_stale(uint64_t rows, uint64_t covered, Occasion occasion) {
-  const uint64_t uncovered = rows - covered;
-  switch (occasion) {
-    case Occasion::kRunning: return uncovered > covered / 2;
-    case Occasion::kClosing: return uncovered > std::min(covered / 4, kMaxUncoveredRowsAfterClose);
-  }
-  return true;
+bool index_is_stale(const LiveCollection& live, uint64_t covered, Occasion occasion) {
+  const uint64_t rows = live.memory.row_count() - covered;
+  const uint64_t indexed = live.memory.indexed() - std::min(live.memory.indexed(), live.indexed_stored);
+  return std::max(rows, indexed) > covered / (occasion == Occasion::kRunning ? 2 : 8);
 }
 
 size_t size_of(const RowView& row) {
@@ -84,6 +81,7 @@ struct Database::State {
   bool closed = false;
   // A commit failed, and its manifest may or may not stand on the volume: hash64 of its bytes.
   std::optional<uint64_t> doubtful_manifest;
+  std::set<std::string> optimizing;  // collections that a call of compact() is about
   // Files that backups under way read; a file stands here once for each.
   std::multiset<std::string> pinned;
 
@@ -111,6 +109,8 @@ struct Database::State {
   Task<Status> carry_out(std::span<PendingWrite* const> group);
 
   bool compaction_is_due(const LiveCollection& live) const;
+  // Puts the rows that the collection's index does not have yet into it, a few at a time.
+  Task<Status> finish_index(std::string name);
   Task<Status> compact(std::string name);
   Task<Status> compact_on_demand(std::string name);
 
@@ -141,7 +141,7 @@ bool Database::State::needs_commit(Occasion occasion) const {
     if (live->has_unstored_changes()) return true;
     const CollectionEntry& entry = *now.manifest.find(name);
     const uint64_t covered = entry.index ? entry.index->rows : 0;
-    if (index_is_stale(live->memory.row_count(), covered, occasion)) return true;
+    if (index_is_stale(*live, covered, occasion)) return true;
   }
   return false;
 }
@@ -314,10 +314,12 @@ Task<Result<Manifest>> Database::State::draft(Occasion occasion, const LiveColle
     LiveCollection& live = *find(entry.name);
     if (&live == leaving) continue;
     const uint64_t covered = entry.index && !live.rewrite ? entry.index->rows : 0;
-    const bool stale = index_is_stale(live.memory.row_count(), covered, occasion);
+    const bool stale = index_is_stale(live, covered, occasion);
     const size_t kept = !stale && entry.index ? static_cast<size_t>(entry.index->segments) : 0;
     CO_RETURN_IF_ERROR(co_await store_rows(live, entry, kept));
-    if (stale) CO_RETURN_IF_ERROR(co_await store_index(live.memory, entry));
+    if (!stale) continue;
+    CO_RETURN_IF_ERROR(co_await store_index(live.memory, entry));
+    live.indexed_stored = live.memory.indexed();
   }
   co_return next;
 }
@@ -481,6 +483,26 @@ Task<Status> Database::State::carry_out(std::span<PendingWrite* const> group) {
 
 bool Database::State::compaction_is_due(const LiveCollection& live) const {
   return !closed && !options.read_only && !live.compaction_failed && live.memory.wants_compaction();
+}
+
+Task<Status> Database::State::finish_index(std::string name) {
+  LiveCollection* live = find(name);
+  if (live == nullptr) co_return unknown_collection(name);
+  const uint64_t cancellations = live->cancellations;
+  for (;;) {
+    {
+      // Whoever writes the index down has the turn; it must not change under them.
+      const AsyncLock::Held held = co_await turn.acquire();
+      // Looked up anew after each pause: the collection may be gone.
+      live = find(name);
+      if (closed || live == nullptr || live->cancellations != cancellations) {
+        co_return Error{Code::kAborted, "the indexing of " + shown(name) + " was stopped", ""};
+      }
+      if (!live->memory.advance_index()) co_return Status();
+    }
+    const EffectAnswer answer = co_await effects.request(SleepEffect{kCompactionPauseMs});
+    if (!answer.status.ok()) co_return host_error(answer.status, "pause", "indexing");
+  }
 }
 
 Task<Status> Database::State::compact(std::string name) {
@@ -728,9 +750,16 @@ Task<Status> Database::checkpoint() {
 Task<Status> Database::compact(std::string collection) {
   State& state = *state_;
   CO_RETURN_IF_ERROR(state.check_writable());
-  if (const LiveCollection* live = state.find(collection); live != nullptr && is_compacting(*live)) {
+  const LiveCollection* live = state.find(collection);
+  if ((live != nullptr && is_compacting(*live)) || state.optimizing.contains(collection)) {
     co_return Error{Code::kConflict, "the collection " + shown(collection) + " is being compacted already", ""};
   }
+  struct Running {
+    std::set<std::string>& all;
+    std::set<std::string>::iterator self;
+    ~Running() { all.erase(self); }
+  } const running{state.optimizing, state.optimizing.insert(collection).first};
+  CO_RETURN_IF_ERROR(co_await state.finish_index(collection));
   co_return co_await state.compact(std::move(collection));
 }
 
@@ -739,18 +768,22 @@ void Database::cancel_compaction(std::string_view collection) {
   if (live == nullptr) return;
   live->memory.cancel_compaction();
   live->cancelled = true;
+  ++live->cancellations;
 }
 
 std::pair<size_t, size_t> Database::compaction_progress(std::string_view collection) const {
   const LiveCollection* live = state_->find(collection);
   if (live == nullptr) return {0, 0};
   if (live->compacting) return {live->rows_copied, live->memory.row_count()};
+  if (const size_t left = live->memory.unindexed(); left > 0)
+    return {live->memory.row_count() - left, live->memory.row_count()};
   return live->memory.compaction_progress();
 }
 
 bool Database::wants_maintenance() const {
   for (const auto& [name, live] : state_->now.collections) {
-    if (state_->compaction_is_due(*live) && !is_compacting(*live)) return true;
+    if (is_compacting(*live)) continue;
+    if (live->memory.unindexed() > 0 || state_->compaction_is_due(*live)) return true;
   }
   return false;
 }
@@ -759,8 +792,12 @@ Task<Status> Database::maintain() {
   State& state = *state_;
   for (const std::string& name : collection_names()) {
     const LiveCollection* live = state.find(name);
+    if (live == nullptr || is_compacting(*live)) continue;
+    Status status;
+    if (live->memory.unindexed() > 0) status = co_await state.finish_index(name);
+    live = state.find(name);
     if (live == nullptr || !state.compaction_is_due(*live) || is_compacting(*live)) continue;
-    Status status = co_await state.compact(name);
+    if (status.ok()) status = co_await state.compact(name);
     if (!status.ok() && status.code() != Code::kAborted) co_return status;
   }
   co_return Status();
@@ -793,7 +830,7 @@ Task<Status> Database::promote() {
 Task<Status> Database::close() {
   State& state = *state_;
   ++state.era;
-  for (const auto& [name, live] : state.now.collections) live->cancelled = true;
+  for (const auto& [name, live] : state.now.collections) live->cancelled = true, ++live->cancellations;
   const AsyncLock::Held held = co_await state.turn.acquire();
   if (state.closed) co_return Status();
   Status status;

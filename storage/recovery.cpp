@@ -220,6 +220,7 @@ Task<Result<std::unique_ptr<LiveCollection>>> load_collection(EffectQueue& effec
       memory.rebuild_derived();
     }
     memory.defer_derived(false);
+    if (entry.index) live->indexed_stored = memory.indexed();
   }
   live->rows_stored = memory.row_count();
   live->all_stored(entry);

@@ -535,9 +535,14 @@ Engine::Answer Engine::describe(Message& message) {
   JsonText out;
   out.open('{').key("schema").raw(write_json(schema_json(target->schema())));
   out.key("count").integer(info.count).key("tombstones").integer(info.tombstones);
-  out.key("kind").string(index_kind_name(info.kind)).key("reason").string(info.reason);
+  out.key("kind")
+      .string(index_kind_name(info.kind))
+      .key("code")
+      .string(code_kind_name(info.code))
+      .key("reason")
+      .string(info.reason);
   out.key("indexBytes").integer(info.index_bytes).key("vectorBytes").integer(info.vector_bytes);
-  out.key("payloadBytes").integer(info.payload_bytes);
+  out.key("payloadBytes").integer(info.payload_bytes).key("unindexed").integer(info.unindexed);
   if (const auto [done, rows] = database_->compaction_progress(target->name()); rows > 0) {
     out.key("optimizing").open('{').key("done").integer(done).key("total").integer(rows).close('}');
   }

@@ -1,6 +1,7 @@
 // RowSet: a set of rows as a bitmap. Filters, tombstones and search all speak it.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
 #include <cstdint>
@@ -53,6 +54,10 @@ class RowSet {
   void intersect(const RowSet& other) {
     assert(size_ == other.size_);
     for (size_t i = 0; i < words_.size(); ++i) words_[i] &= other.words_[i];
+  }
+  // Takes out the rows that are in `other`, which may be of another size.
+  void subtract(const RowSet& other) {
+    for (size_t i = 0; i < std::min(words_.size(), other.words_.size()); ++i) words_[i] &= ~other.words_[i];
   }
   // Calls visit(row) for each row in the set, ascending.
   template <typename Visit>

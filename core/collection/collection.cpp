@@ -18,6 +18,11 @@ namespace {
 constexpr size_t kMaxRows = size_t{1} << 30;  // as many as the postings can number
 constexpr size_t kCompactionDeadRows = 1'000;
 
+// Rows that are put into a graph in one go: some eight milliseconds' worth.
+size_t rows_indexed_at_once(size_t dimension) {
+  return std::clamp<size_t>(12'288 / std::max<size_t>(dimension, 1), 1, 32);
+}
+
 Error limit_error(const std::string& what, size_t size, size_t limit) {
   return {Code::kLimitExceeded,
           what + " has " + std::to_string(size) + " bytes; at most " + std::to_string(limit) + " are allowed",
@@ -247,6 +252,7 @@ size_t Collection::apply(Batch batch) {
     state.derive_added(row);
   }
   state.choose_index();
+  advance_index();
   return removed;
 }
 
@@ -269,6 +275,7 @@ size_t Collection::apply(const RowColumns& columns) {
   // After the rows, as none of a batch replaces another.
   for (RowId row = first; row < row_count(); ++row) state.derive_added(row);
   state.choose_index();
+  advance_index();
   return removed;
 }
 
@@ -355,7 +362,9 @@ CollectionInfo Collection::info() const {
   info.count = state.live_count;
   info.tombstones = state.rows.count() - state.live_count;
   info.kind = state.graph ? IndexKind::kHnsw : IndexKind::kFlat;
+  if (state.graph) info.code = state.schema.hnsw.code;
   info.reason = state.choice.reason;
+  info.unindexed = unindexed();
   info.index_bytes = state.postings.memory_bytes() + (state.graph ? state.graph->memory_bytes() : 0);
   info.vector_bytes = state.vectors ? state.vectors->memory_bytes() : 0;
   info.payload_bytes = state.rows.memory_bytes() + state.resident.memory_bytes();
@@ -410,6 +419,7 @@ bool Collection::advance_compaction(size_t rows, size_t bytes) {
     if (!old.live.contains(row)) continue;
     const RowView view = old.view(row);
     next_->derive_added(next_->append_row(view.id, view.vector, view.text, view.payload));
+    next_->advance_index(1);
     --rows;
     const size_t size = view.text.size() + view.payload.size() + view.vector.size_bytes();
     bytes -= std::min(bytes, size);
@@ -434,5 +444,14 @@ std::pair<size_t, size_t> Collection::compaction_progress() const {
 }
 
 bool Collection::has_graph() const { return state_->graph != nullptr; }
+
+bool Collection::advance_index() { return state_->advance_index(rows_indexed_at_once(state_->schema.dimension)); }
+
+size_t Collection::indexed() const { return state_->graph ? state_->graph->count() : 0; }
+
+size_t Collection::unindexed() const {
+  const State& state = *state_;
+  return state.graph && !state.deferred && !state.stale ? state.rows.count() - state.unindexed : 0;
+}
 
 }  // namespace nearfield

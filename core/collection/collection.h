@@ -110,8 +110,10 @@ struct CollectionInfo {
   size_t count = 0;
   size_t tombstones = 0;
   IndexKind kind = IndexKind::kFlat;
-  std::string reason;      // why the index is of this kind
-  size_t index_bytes = 0;  // graph and postings
+  CodeKind code = CodeKind::kF32;  // what the index compares
+  std::string reason;              // why the index is of this kind
+  size_t unindexed = 0;            // rows that are still scanned, until the index has them
+  size_t index_bytes = 0;          // graph and postings
   size_t vector_bytes = 0;
   size_t payload_bytes = 0;  // ids, texts and payloads
 };
@@ -205,6 +207,14 @@ class Collection {
   // Rows looked at so far, of how many; {0, 0} where none is under way.
   std::pair<size_t, size_t> compaction_progress() const;
   bool has_graph() const;
+
+  // Rows that are scanned in each search because the graph does not have them yet: apply() adds a few rows at once, so
+  // that no call takes long, and leaves the rest to this. Adds the next few; false once the graph has all.
+  bool advance_index();
+  // How many rows are still to be looked at, dead ones among them. 0 where the index is flat.
+  size_t unindexed() const;
+  // How many rows the graph has.
+  size_t indexed() const;
 
   // Derived state: the graph and the postings, for the rows as they are now, as sections to be written before the
   // next change. `attach_derived` takes sections written for exactly these rows and answers whether it could use them;

@@ -45,7 +45,6 @@ void Collection::State::derive_added(RowId row) {
     return;
   }
   if (analyzer) postings.add(row, terms_of(row));
-  if (graph && with_vector.contains(row)) graph->add(row);
 }
 
 void Collection::State::derive_removed(RowId row) {
@@ -76,14 +75,25 @@ void Collection::State::choose_index() {
     case IndexKind::kHnsw: break;
   }
   graph = std::make_unique<Hnsw>(*vectors, schema.metric, schema.hnsw);
-  live.for_each([&](RowId row) {
-    if (with_vector.contains(row)) graph->add(row);
-  });
+  unindexed = 0;
+}
+
+bool Collection::State::advance_index(size_t rows_left) {
+  if (!graph || deferred || stale) return false;
+  for (;; --rows_left, graph->add(unindexed)) {
+    const auto wanted = [&] {
+      return live.contains(unindexed) && with_vector.contains(unindexed) && !graph->rows().contains(unindexed);
+    };
+    while (unindexed < rows.count() && !wanted()) ++unindexed;
+    if (unindexed == rows.count()) return false;
+    if (rows_left == 0) return true;
+  }
 }
 
 void Collection::State::adopt_choice(const State& other) {
   choice = other.choice;
   if (other.graph) graph = std::make_unique<Hnsw>(*vectors, schema.metric, schema.hnsw);
+  unindexed = 0;
 }
 
 void Collection::State::rebuild() {
@@ -166,18 +176,19 @@ bool Collection::attach_derived(const SectionViews& sections) {
   cancel_compaction();
   state.postings = std::move(postings);
   state.graph = std::move(graph);
+  state.unindexed = 0;
   state.stale = false;
-  // The sentence for info(); where there is no graph, also the chance to build one that the planner wants by now.
+  // The sentence for info(); where there is no graph, also the chance to begin one that the planner wants by now.
   if (state.graph) {
     state.choice = plan_index(state.schema.kind, state.live_vector_count, state.schema.dimension);
     if (state.choice.kind == IndexKind::kFlat) {
       state.choice = {IndexKind::kHnsw, "the collection was larger when its graph was built"};
     }
-  } else {
-    const bool was_deferred = std::exchange(state.deferred, false);
-    state.choose_index();
-    state.deferred = was_deferred;
   }
+  const bool was_deferred = std::exchange(state.deferred, false);
+  state.choose_index();
+  state.advance_index(0);
+  state.deferred = was_deferred;
   return true;
 }
 

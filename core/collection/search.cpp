@@ -7,6 +7,7 @@
 #include "core/collection/fusion.h"
 #include "core/collection/state.h"
 #include "core/index/flat.h"
+#include "core/index/ranking.h"
 
 namespace nearfield {
 
@@ -112,11 +113,16 @@ LegResult Collection::State::search_dense(const SearchRequest& request, const Ro
     leg.reason = "the filter leaves " + std::to_string(count) + " rows, few enough to scan";
   }
   if (walk) {
-    leg.strategy = index_kind_name(IndexKind::kHnsw);
+    leg.strategy = index_kind_name(graph->count() > 0 ? IndexKind::kHnsw : IndexKind::kFlat);
     leg.rows = graph->search(request.vector, searchable, limit, ef, &leg.scored);
-    if (leg.rows.size() < std::min(limit, count)) {
-      walk = false;
-      leg.reason = "the graph did not reach enough of the allowed rows";
+    if (unindexed < rows.count()) {
+      RowSet tail = searchable;
+      tail.subtract(graph->rows());
+      for (const Scored& found : flat_search(*vectors, schema.metric, request.vector, tail, limit)) {
+        leg.rows.push_back(found);
+      }
+      rank(leg.rows, limit);
+      leg.scored += tail.count();
     }
   }
   if (!walk) {

@@ -38,9 +38,11 @@ struct Collection::State {
   size_t live_count = 0;
   size_t live_vector_count = 0;
 
-  // Derived state. `graph` holds every live row that has a vector, and maybe dead ones; `postings` every live row.
+  // Derived state. `graph` holds every live row before `unindexed` that has a vector, and maybe dead ones; `postings`
+  // every live row. A search scans the rows that the graph does not have yet.
   Bm25 postings;
   std::unique_ptr<Hnsw> graph;  // null while the index is flat
+  RowId unindexed = 0;          // the first row that advance_index() has to look at
   Choice choice;                // why it is, or is not
   bool deferred = false;        // apply() leaves derived state alone
   bool stale = false;           // derived state misses rows
@@ -63,8 +65,10 @@ struct Collection::State {
   // Derived state for one row that appeared or is about to die. No-ops while deferred or stale.
   void derive_added(RowId row);
   void derive_removed(RowId row);
-  // Asks the planner while the index is flat, and builds the graph once it wants one.
+  // Asks the planner while the index is flat, and begins a graph, without a row, once it wants one.
   void choose_index();
+  // Puts up to `rows` more rows into the graph; false once it has them all.
+  bool advance_index(size_t rows);
   // From nothing, for the live rows.
   void rebuild();
   // Starts, without a row, with the kind of index that `other` has, for rows that will come from there.

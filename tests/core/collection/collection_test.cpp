@@ -321,6 +321,9 @@ TEST_CASE("a graph finds nearly what a scan finds, also through filters and tomb
     batch.upserts.push_back(point("p" + std::to_string(i), random_vector(random, kDim), "", payload.dump()));
   }
   collection.apply(std::move(batch));
+  while (collection.advance_index()) {
+  }
+  REQUIRE(collection.unindexed() == 0);
   Batch deletes;
   for (size_t i = 0; i < 3'000; i += 5) deletes.deletes.push_back("p" + std::to_string(i));
   CHECK(collection.apply(std::move(deletes)) == 600);
@@ -349,6 +352,66 @@ TEST_CASE("a graph finds nearly what a scan finds, also through filters and tomb
   // ef and k beyond what the graph can reach end in a scan as well.
   const std::vector<float> query = random_vector(random, kDim);
   CHECK(ids(collection.search(near(query, kMaxK))).size() == collection.count());
+}
+
+TEST_CASE("rows that the graph does not have yet are found all the same") {
+  constexpr size_t kDim = 12;
+  Schema schema = schema_of(kDim, false);
+  schema.kind = IndexKind::kHnsw;
+  schema.hnsw = {.m = 8, .ef_construct = 40};
+  Collection collection("graph", schema);
+  Random random(22);
+  Batch batch;
+  for (size_t i = 0; i < 500; ++i) batch.upserts.push_back(point("p" + std::to_string(i), random_vector(random, kDim)));
+  collection.apply(std::move(batch));
+  REQUIRE(collection.unindexed() > 400);
+  CHECK(collection.info().unindexed == collection.unindexed());
+  // Some of either part die, and single writes are indexed together with a few of the rest.
+  Batch deletes;
+  for (size_t i = 0; i < 500; i += 9) deletes.deletes.push_back("p" + std::to_string(i));
+  collection.apply(std::move(deletes));
+  put(collection, point("p7", random_vector(random, kDim)));
+
+  const auto check = [&](const Collection& some) {
+    for (int i = 0; i < 5; ++i) {
+      const std::vector<float> query = random_vector(random, kDim);
+      SearchRequest request = near(query);
+      // Broad enough that the walk meets everything it could.
+      request.ef = 500;
+      const Ids got = ids(some.search(request));
+      request.exact = true;
+      CHECK(got == ids(some.search(request)));
+    }
+  };
+  check(collection);
+  size_t steps = 0;
+  for (size_t left = collection.unindexed(); collection.advance_index(); ++steps) {
+    REQUIRE(collection.unindexed() < left);
+    left = collection.unindexed();
+    if (steps % 4 != 0) continue;
+    check(collection);
+    // Half a graph is worth saving: whoever reads it goes on from there.
+    Collection reopened("graph", schema);
+    reopened.defer_derived(true);
+    Batch rows;
+    for (RowId row = 0; row < collection.row_count(); ++row) {
+      const RowView view = collection.row(row);
+      rows.upserts.push_back(point(std::to_string(row), std::vector<float>(view.vector.begin(), view.vector.end())));
+    }
+    reopened.apply(std::move(rows));
+    Batch dead;
+    for (RowId row = 0; row < collection.row_count(); ++row) {
+      if (!collection.is_live(row)) dead.deletes.push_back(std::to_string(row));
+    }
+    reopened.apply(std::move(dead));
+    REQUIRE(reopened.attach_derived(gathered(collection.derived())));
+    reopened.defer_derived(false);
+    CHECK(reopened.unindexed() == left);
+    check(reopened);
+  }
+  CHECK(steps > 8);
+  CHECK(collection.unindexed() == 0);
+  check(collection);
 }
 
 TEST_CASE("auto builds a graph for all rows once a scan would be slow") {
