@@ -16,7 +16,7 @@ constexpr size_t kMaxTextFields = 64;
 constexpr size_t kMaxFieldBytes = 1024;
 
 constexpr std::string_view kSchemaKeys[] = {"dimension", "metric", "index", "text", "vectorStorage", "payloadStorage"};
-constexpr std::string_view kIndexKeys[] = {"kind", "m", "efConstruct"};
+constexpr std::string_view kIndexKeys[] = {"kind", "code", "m", "efConstruct"};
 constexpr std::string_view kTextKeys[] = {"fields", "stemming"};
 
 std::string_view kind_name(const std::optional<IndexKind>& kind) { return kind ? index_kind_name(*kind) : "auto"; }
@@ -34,6 +34,12 @@ Status read_index(const Json& json, Schema& schema) {
   if (json.is_string()) return read_kind(json, "schema", "index", schema);
   RETURN_IF_ERROR(check_keys(json, "schema.index", kIndexKeys));
   if (const Json* kind = find_option(json, "kind")) RETURN_IF_ERROR(read_kind(*kind, "schema.index", "kind", schema));
+  if (const Json* code = find_option(json, "code")) {
+    if (!code->is_string()) {
+      return option_error(Code::kConfigError, "schema.index", "code", "the name of a code", *code);
+    }
+    ASSIGN_OR_RETURN(schema.code, parse_code_kind(code->get_ref<const std::string&>()));
+  }
   for (const std::string_view key : {"m", "efConstruct"}) {
     const Json* value = find_option(json, key);
     if (value == nullptr) continue;
@@ -85,6 +91,26 @@ Result<TextSchema> read_text(const Json& json) {
   return text;
 }
 
+// Settles what graphs walk. REQUIRES: the metric, dimension and index are known.
+Status settle_code(Schema& schema) {
+  schema.hnsw.code = schema.code.value_or(default_code(schema.metric, schema.dimension));
+  if (!schema.code || *schema.code == CodeKind::kF32 || schema.dimension == 0) return {};
+  if (schema.kind == IndexKind::kFlat) {
+    return Error{Code::kUnsupported, "schema.index.code: the kind flat scans the vectors themselves; use f32",
+                 shown(code_kind_name(*schema.code))};
+  }
+  const std::string name(code_kind_name(*schema.code));
+  if (*schema.code != CodeKind::kRq8) {
+    return Error{Code::kUnsupported, "schema.index.code: graphs of this version walk f32 or rq8, not " + name,
+                 shown(name)};
+  }
+  if (schema.metric == Metric::kManhattan) {
+    return Error{Code::kUnsupported,
+                 "schema.index.code: rq8 rotates vectors, which changes manhattan distances; use f32", shown(name)};
+  }
+  return {};
+}
+
 // Whether `key` asks for storage on demand.
 Result<bool> read_storage(const Json& json, std::string_view key) {
   const Json* value = find_option(json, key);
@@ -96,6 +122,12 @@ Result<bool> read_storage(const Json& json, std::string_view key) {
 std::string_view storage_name(bool on_demand) { return on_demand ? "onDemand" : "memory"; }
 
 }  // namespace
+
+CodeKind default_code(Metric metric, size_t dimension) {
+  const size_t rq8_bytes = (dimension + 63) / 64 * 64 + 16;
+  const bool pays = metric != Metric::kManhattan && 2 * rq8_bytes <= dimension * sizeof(float);
+  return pays ? CodeKind::kRq8 : CodeKind::kF32;
+}
 
 Status check_collection_name(std::string_view name) {
   const auto allowed = [](char c) {
@@ -121,6 +153,7 @@ Result<Schema> parse_schema(const Json& json) {
     ASSIGN_OR_RETURN(schema.metric, parse_metric(metric->get_ref<const std::string&>()));
   }
   if (const Json* index = find_option(json, "index")) RETURN_IF_ERROR(read_index(*index, schema));
+  RETURN_IF_ERROR(settle_code(schema));
   if (const Json* text = find_option(json, "text")) {
     ASSIGN_OR_RETURN(schema.text, read_text(*text));
   }
@@ -141,6 +174,7 @@ Json schema_json(const Schema& schema) {
     index["m"] = schema.hnsw.m;
     index["efConstruct"] = schema.hnsw.ef_construct;
   }
+  if (schema.code) index["code"] = code_kind_name(*schema.code);
   Json json = {{"dimension", schema.dimension}, {"metric", metric_name(schema.metric)}, {"index", std::move(index)}};
   if (schema.text) json["text"] = {{"fields", schema.text->fields}, {"stemming", schema.text->stemming}};
   if (schema.vectors_on_demand) json["vectorStorage"] = storage_name(true);
@@ -162,6 +196,7 @@ std::string schema_difference(const Schema& stored, const Schema& wanted) {
   if (stored.kind == wanted.kind && stored.kind != IndexKind::kFlat) {
     compare("index.m", stored.hnsw.m, wanted.hnsw.m);
     compare("index.efConstruct", stored.hnsw.ef_construct, wanted.hnsw.ef_construct);
+    compare("index.code", code_kind_name(stored.hnsw.code), code_kind_name(wanted.hnsw.code));
   }
   if (stored.text.has_value() != wanted.text.has_value()) {
     if (!differences.empty()) differences += "; ";

@@ -2,11 +2,11 @@
 //
 // JSON form (options of db.collection, also how a schema is stored):
 //   { "dimension": 384, "metric": "cosine",
-//     "index": { "kind": "auto" | "flat" | "hnsw", "m": 16, "efConstruct": 200 },
+//     "index": { "kind": "auto" | "flat" | "hnsw", "code": "rq8", "m": 16, "efConstruct": 200 },
 //     "text": { "fields": ["text"], "stemming": true },
 //     "vectorStorage": "memory" | "onDemand", "payloadStorage": "memory" | "onDemand" }
 // "index" may also be the kind's name alone. m and efConstruct are refused for the kind flat, which has no use for
-// them. The storages stand in a stored schema only where they are "onDemand".
+// them. The storages stand in a stored schema only where they are "onDemand", the code only where it was asked for.
 #pragma once
 
 #include <optional>
@@ -31,8 +31,9 @@ struct TextSchema {
 struct Schema {
   size_t dimension = 0;  // 1..65,536; 0: no vectors, only text and payload
   Metric metric = Metric::kCosine;
-  std::optional<IndexKind> kind;  // nullopt: `auto`, the planner decides by size
-  HnswOptions hnsw;
+  std::optional<IndexKind> kind;   // nullopt: `auto`, the planner decides by size
+  HnswOptions hnsw;                // with the code that is used
+  std::optional<CodeKind> code;    // that was asked for; nullopt: default_code()
   std::optional<TextSchema> text;  // nullopt: no full-text search
   // On demand: not kept in memory, but read from storage when a call needs them. Texts go with the payloads.
   bool vectors_on_demand = false;  // not with the kind hnsw
@@ -42,6 +43,10 @@ struct Schema {
 
   bool operator==(const Schema&) const = default;
 };
+
+// What a graph walks where the schema does not say: rq8, or the vectors themselves where the metric is manhattan or rq8
+// would not halve them.
+CodeKind default_code(Metric metric, size_t dimension);
 
 // Collection names are 1 to 100 bytes of [A-Za-z0-9_-] (they stand in file contents and messages, not in paths).
 Status check_collection_name(std::string_view name);

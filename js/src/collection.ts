@@ -29,6 +29,9 @@ import {
   type SearchOptions,
 } from './search.js';
 
+/** How an index holds vectors while it compares them. */
+export type CodeKind = 'f32' | 'rq8';
+
 /** What a collection is; fixed when it is created. */
 export interface CollectionSchema {
   /** Components of each vector, 1 to 65,536. Left out: no vectors, only text and payload. */
@@ -45,7 +48,12 @@ export interface CollectionSchema {
         m?: number | undefined;
         /** hnsw: breadth of the search that finds them; default 200. */
         efConstruct?: number | undefined;
-        code?: 'f32' | undefined;
+        /**
+         * hnsw: what the graph compares. 'rq8': one byte a component after a rotation; hits are rescored by the vectors.
+         * 'f32': the vectors themselves. Default 'rq8', but 'f32' for manhattan and
+         * where rq8 would not take half the room or less.
+         */
+        code?: CodeKind | undefined;
       }
     | undefined;
   /**
@@ -127,7 +135,8 @@ export interface CollectionInfo {
   tombstones: number;
   dimension: number;
   metric: Metric;
-  index: { kind: IndexKind; code: 'f32'; parameters: Record<string, number>; reason: string };
+  /** `unindexed`: rows that each search scans because the index does not have them yet; optimize() ends with none. */
+  index: { kind: IndexKind; code: CodeKind; parameters: Record<string, number>; reason: string; unindexed: number };
   memory: { indexBytes: number; vectorBytes: number; payloadBytes: number; wasmBytes: number };
   storage: string;
   recovery: Recovery;
@@ -160,6 +169,8 @@ interface Description {
   optimizing?: { done: number; total: number };
   kind: IndexKind;
   reason: string;
+  code: CodeKind;
+  unindexed: number;
   indexBytes: number;
   vectorBytes: number;
   payloadBytes: number;
@@ -306,7 +317,8 @@ export class Collection<Payload extends object = Record<string, unknown>> {
   }
 
   /**
-   * Drops what deleted and replaced points left behind, in steps of a few milliseconds: searches and writes go on. It
+   * Brings the index up to date and drops what deleted and replaced points left behind, in steps of a few milliseconds:
+   * searches and writes go on. The index follows by itself, a little later than the writes; the rest
    * happens by itself once half of the collection is dead. Throws Aborted after `signal`, and Conflict while another
    * one is under way; the collection is then as it was.
    */
@@ -354,7 +366,7 @@ export class Collection<Payload extends object = Record<string, unknown>> {
       tombstones: about.tombstones,
       dimension: about.schema.dimension ?? 0,
       metric: about.schema.metric,
-      index: { kind: about.kind, code: 'f32', parameters, reason: about.reason },
+      index: { kind: about.kind, code: about.code, parameters, reason: about.reason, unindexed: about.unindexed },
       memory: {
         indexBytes: about.indexBytes,
         vectorBytes: about.vectorBytes,
@@ -464,10 +476,5 @@ function readIndex(given: unknown): object {
       value: kind,
     });
   }
-  if (code !== undefined && code !== 'f32') {
-    throw new NearfieldError('Unsupported', `schema.index.code ${shown(code)} is not supported; use 'f32'`, {
-      value: code,
-    });
-  }
-  return kind === undefined ? rest : { kind, ...rest };
+  return { ...(kind === undefined ? {} : { kind }), ...(code === undefined ? {} : { code }), ...rest };
 }

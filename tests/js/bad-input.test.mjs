@@ -278,7 +278,7 @@ describe('bad input', () => {
       [{ dimension: 4, metric: 7 }, 'InvalidArgument', 7],
       [{ dimension: 4, index: 'tree' }],
       [{ dimension: 4, index: { kind: 'ivf_pq' } }, 'Unsupported', 'ivf_pq'],
-      [{ dimension: 4, index: { kind: 'hnsw', code: 'rq8' } }, 'Unsupported', 'rq8'],
+      [{ dimension: 4, index: { kind: 'hnsw', code: 'pq' } }, 'Unsupported', 'pq'],
       [{ dimension: 4, index: { kind: 'hnsw', partitions: 4 } }, 'Unsupported', 'partitions'],
       [{ dimension: 4, index: { kind: 'hnsw', m: 0 } }],
       [{ dimension: 4, index: { kind: 'hnsw', M: 16 } }, 'ConfigError', 'M'],

@@ -44,6 +44,24 @@ TEST_CASE("defaults and values") {
   CHECK(full->text->stemming);
 }
 
+TEST_CASE("graphs walk codes where these pay") {
+  const auto code = [](const char* json) { return parsed(json)->hnsw.code; };
+  CHECK(code(R"({"dimension": 384})") == CodeKind::kRq8);
+  CHECK(code(R"({"dimension": 384, "metric": "euclidean"})") == CodeKind::kRq8);
+  CHECK(code(R"({"dimension": 384, "metric": "manhattan"})") == CodeKind::kF32);
+  CHECK(code(R"({"dimension": 8})") == CodeKind::kF32);
+  CHECK(code(R"({"dimension": 8, "index": {"kind": "hnsw", "code": "rq8"}})") == CodeKind::kRq8);
+  CHECK(code(R"({"dimension": 384, "index": {"kind": "auto", "code": "f32"}})") == CodeKind::kF32);
+  // It stands in a stored schema where it was asked for, and what was stored without it agrees with the default.
+  const Schema asked = *parsed(R"({"dimension": 384, "index": {"kind": "hnsw", "code": "f32"}})");
+  const Schema silent = *parsed(R"({"dimension": 384, "index": {"kind": "hnsw"}})");
+  CHECK(*parse_schema(schema_json(asked)) == asked);
+  CHECK(*parse_schema(schema_json(silent)) == silent);
+  CHECK(schema_json(silent)["index"].count("code") == 0);
+  CHECK(schema_difference(silent, *parsed(R"({"dimension": 384, "index": {"kind": "hnsw", "code": "rq8"}})")).empty());
+  CHECK(schema_difference(silent, asked) == "index.code is \"rq8\", not \"f32\"");
+}
+
 TEST_CASE("bad schemas name the option") {
   struct Case {
     const char* json;
@@ -67,7 +85,13 @@ TEST_CASE("bad schemas name the option") {
            {R"({"index": "ivf"})", Code::kInvalidArgument, "ivf"},
            {R"({"index": 3})", Code::kConfigError, "schema.index"},
            {R"({"index": {"kind": true}})", Code::kConfigError, "schema.index.kind"},
-           {R"({"index": {"kind": "hnsw", "M": 3}})", Code::kConfigError, "known are kind, m, efConstruct"},
+           {R"({"index": {"kind": "hnsw", "code": 8}})", Code::kConfigError, "schema.index.code"},
+           {R"({"index": {"kind": "hnsw", "code": "rq9"}})", Code::kInvalidArgument, "rq9"},
+           {R"({"dimension": 64, "index": {"kind": "hnsw", "code": "pq"}})", Code::kUnsupported, "pq"},
+           {R"({"dimension": 64, "index": {"kind": "flat", "code": "rq8"}})", Code::kUnsupported, "use f32"},
+           {R"({"dimension": 64, "metric": "manhattan", "index": {"kind": "hnsw", "code": "rq8"}})", Code::kUnsupported,
+            "manhattan"},
+           {R"({"index": {"kind": "hnsw", "M": 3}})", Code::kConfigError, "known are kind, code, m, efConstruct"},
            {R"({"index": {"kind": "hnsw", "m": 1}})", Code::kInvalidArgument, "schema.index.m"},
            {R"({"index": {"kind": "hnsw", "m": 101}})", Code::kInvalidArgument, "schema.index.m"},
            {R"({"index": {"efConstruct": 0}})", Code::kInvalidArgument, "schema.index.efConstruct"},
