@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <optional>
 
 #include "core/base/hash.h"
@@ -50,6 +51,11 @@ constexpr int kQueryAttempts = 3;
 
 SegmentBuilder new_segment(const Collection& memory, const CollectionEntry& entry, uint64_t number) {
   return {entry.number, number, memory.on_demand() ? kOnDemandFrameBytes : kFrameBytes};
+}
+
+bool is_manifest(const std::string& name) {
+  const auto named = parse_file_name(name);
+  return named && named->kind == FileKind::kManifest;
 }
 
 bool is_compacting(const LiveCollection& live) { return live.compacting || live.memory.compacting(); }
@@ -344,8 +350,13 @@ Task<Status> Database::State::publish(Manifest next) {
 
   // Always strict: a strict append to the new log promises that the manifest which names the log is there too, and
   // files are removed only after the generation that does without them is safe.
-  const EffectAnswer answer = co_await effects.request(
-      CommitEffect{now.newest, bytes, {obsolete.begin(), obsolete.end()}, Durability::kStrict});
+  // Manifests first: whoever lists and reads beside us must never find one whose log has gone already, which would look
+  // as if nothing had been written to it.
+  std::vector<std::string> removals;
+  std::ranges::copy_if(obsolete, std::back_inserter(removals), is_manifest);
+  std::ranges::copy_if(obsolete, std::back_inserter(removals), std::not_fn(is_manifest));
+  const EffectAnswer answer =
+      co_await effects.request(CommitEffect{now.newest, bytes, std::move(removals), Durability::kStrict});
   if (!answer.status.ok()) {
     if (answer.status.code() != Code::kConflict) doubtful_manifest = hash64(bytes);
     co_return host_error(answer.status, "commit", name);

@@ -47,7 +47,8 @@ struct AppendEffect {
   Durability durability = Durability::kStrict;
 };
 // Publishes `manifest` as generation expected_generation + 1 if the newest one is still `expected_generation`
-// (otherwise kConflict), after making every earlier write durable. Then removes `obsolete`. Answer: `generation`.
+// (otherwise kConflict), after making every earlier write durable. Then removes `obsolete`, in this order. Answer:
+// `generation`.
 struct CommitEffect {
   uint64_t expected_generation = 0;
   Bytes manifest;

@@ -336,7 +336,11 @@ class Simulator {
     bytes_written_ += commit.manifest.size();
     if (!whole && random_.below(2) == 0) return answer;
     if (commit.durability == Durability::kStrict && !lies_) volume_.sync_all();
+    bool others = false;
     for (const std::string& name : commit.obsolete) {
+      const bool is_manifest = name.starts_with("manifest-");
+      demand(!is_manifest || !others, "a manifest is removed after what it may name");
+      others = others || !is_manifest;
       demand(name != "manifest-" + digits, "a commit makes its own manifest obsolete");
       if (!whole && random_.below(2) == 0) continue;
       volume_.files.erase(name);
