@@ -16,24 +16,12 @@ I16x8 rounded_pair(const float* values, float factor) {
   return __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14);
 }
 
-double squares(std::span<const float> vector) {
-  double chains[4] = {};
-  size_t j = 0;
-  for (; j + 4 <= vector.size(); j += 4) {
-    for (size_t chain = 0; chain < 4; ++chain) {
-      const double component = vector[j + chain];
-      chains[chain] += component * component;
-    }
-  }
-  for (; j < vector.size(); ++j) chains[0] += static_cast<double>(vector[j]) * vector[j];
-  return (chains[0] + chains[1]) + (chains[2] + chains[3]);
-}
-
 }  // namespace
 
 double unit_of(std::span<const float> vector, std::vector<float>& to, size_t padded_dim) {
   to.resize(std::max(vector.size(), padded_dim));
-  const double norm = std::sqrt(squares(vector));
+  const double norm =
+      std::sqrt(chained_sum(vector.size(), [&](size_t j) { return static_cast<double>(vector[j]) * vector[j]; }));
   const double inverse = norm > 0 ? 1 / norm : 0;
   for (size_t j = 0; j < vector.size(); ++j) to[j] = static_cast<float>(vector[j] * inverse);
   std::fill(to.begin() + static_cast<std::ptrdiff_t>(vector.size()), to.end(), 0.f);

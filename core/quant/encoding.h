@@ -22,6 +22,19 @@ double unit_of(std::span<const float> vector, std::vector<float>& to, size_t pad
 // |vector|.
 double rotated_unit(const Rotation& rotation, std::span<const float> vector, CodeScratch& scratch);
 
+// The sum of term(j) over j < count, in four chains over j mod 4 that are added last: one chain would wait for the
+// previous addition on every step.
+template <typename Term>
+double chained_sum(size_t count, Term term) {
+  double chains[4] = {};
+  size_t j = 0;
+  for (; j + 4 <= count; j += 4) {
+    for (size_t chain = 0; chain < 4; ++chain) chains[chain] += term(j + chain);
+  }
+  for (; j < count; ++j) chains[0] += term(j);
+  return (chains[0] + chains[1]) + (chains[2] + chains[3]);
+}
+
 struct Magnitudes {
   float largest = 0;
   float sum = 0;

@@ -22,12 +22,22 @@ constexpr int kShift = 64;  // makes a query's integers, -63..63, positive
 constexpr double kDeviations = 3;
 constexpr float kZeros = 2;  // tag of a row of zeros
 
+// Bit i of byte k becomes bit k of byte i (Warren, Hacker's Delight, 7-3).
+uint64_t transposed(uint64_t bits) {
+  const auto swap = [&bits](int distance, uint64_t mask) {
+    const uint64_t different = (bits ^ bits >> distance) & mask;
+    bits ^= different ^ different << distance;
+  };
+  swap(7, 0x00AA00AA00AA00AA);
+  swap(14, 0x0000CCCC0000CCCC);
+  swap(28, 0x00000000F0F0F0F0);
+  return bits;
+}
+
 double at_least_zero(double value) { return value > 0 ? value : 0; }
 
 double product(std::span<const float> a, std::span<const float> b) {
-  double sum = 0;
-  for (size_t j = 0; j < a.size(); ++j) sum += static_cast<double>(a[j]) * b[j];
-  return sum;
+  return chained_sum(a.size(), [&](size_t j) { return static_cast<double>(a[j]) * b[j]; });
 }
 
 }  // namespace
@@ -35,6 +45,7 @@ double product(std::span<const float> a, std::span<const float> b) {
 RaBitQ::RaBitQ(Metric metric, size_t dim, uint64_t seed, std::vector<float> mean)
     : VectorCode(CodeKind::kRaBitQ, metric, dim, seed, (std::max(dim, kLeastBits) + 63) / 64 * 8 + sizeof(RaBitQTail)),
       mean_(std::move(mean)),
+      mean_square_(product(mean_, mean_)),
       rotation_(std::max(dim, kLeastBits), seed) {
   assert(metric != Metric::kManhattan);
 }
@@ -58,11 +69,10 @@ std::unique_ptr<VectorCode> RaBitQ::train(Metric metric, MatrixView sample, uint
 
 double RaBitQ::rotated_difference(std::span<const float> vector, CodeScratch& scratch) const {
   // In double: two floats may be further apart than the largest one.
-  double square = 0;
-  for (size_t j = 0; j < vector.size(); ++j) {
+  const double square = chained_sum(vector.size(), [&](size_t j) {
     const double difference = static_cast<double>(vector[j]) - mean_[j];
-    square += difference * difference;
-  }
+    return difference * difference;
+  });
   const double norm = std::sqrt(square), inverse = norm > 0 ? 1 / norm : 0;
   scratch.c.assign(bit_count(), 0.f);
   for (size_t j = 0; j < vector.size(); ++j) {
@@ -83,9 +93,10 @@ void RaBitQ::encode(std::span<const float> row, std::span<uint8_t> code, CodeScr
   }
   const double norm = rotated_difference(row, scratch);
   const std::span<const float> unit = scratch.b;
-  std::ranges::fill(code, uint8_t{0});
-  for (size_t j = 0; j < unit.size(); ++j) {
-    code[j / 8] |= static_cast<uint8_t>((unit[j] >= 0 ? 1u : 0u) << j % 8);
+  for (size_t j = 0; j < unit.size(); j += 8) {
+    uint32_t negative = 0;
+    for (size_t k = 0; k < 8; ++k) negative |= std::bit_cast<uint32_t>(unit[j + k]) >> 31 << k;
+    code[j / 8] = static_cast<uint8_t>(~negative);
   }
   if (norm > 0) {
     const auto bits = static_cast<double>(unit.size());
@@ -93,7 +104,7 @@ void RaBitQ::encode(std::span<const float> row, std::span<uint8_t> code, CodeScr
     const double along = std::min(magnitudes(unit).sum / std::sqrt(bits), 1.0);
     tail.factor = held(norm / (along * std::sqrt(bits)));
     tail.error = held(kDeviations * norm * std::sqrt((1 / (along * along) - 1) / (bits - 1)));
-    const double to_mean = product(row, mean_) - product(mean_, mean_);
+    const double to_mean = product(row, mean_) - mean_square_;
     tail.add = held(metric() == Metric::kEuclidean ? norm : to_mean);
   }
   std::memcpy(code.data() + unit.size() / 8, &tail, sizeof tail);
@@ -122,21 +133,26 @@ void RaBitQ::prepare(std::span<const float> query, PreparedQuery& prepared) cons
   round_to_int16(unit, factor, prepared.integers.data());
   prepared.scale = factor > 0 ? prepared.norm / factor : 0;
   prepared.tables.resize(unit.size() * 4);
-  prepared.planes.assign(kPlanes * unit.size() / 64, 0);
   int32_t total = 0, negative = 0;
   for (size_t j = 0; j < unit.size(); j += 4) {
-    int least = 0;
+    int32_t least = 0;
     for (size_t k = j; k < j + 4; ++k) {
-      const int16_t weight = prepared.integers[k];
-      total += weight;
-      least -= std::min<int>(weight, 0);
-      for (size_t plane = 0; plane < kPlanes; ++plane) {
-        const auto bit = static_cast<uint64_t>(weight + kShift) >> plane & 1;
-        prepared.planes[k / 64 * kPlanes + plane] |= bit << k % 64;
-      }
+      total += prepared.integers[k];
+      least -= std::min<int32_t>(prepared.integers[k], 0);
     }
     negative += least;
     write_table(&prepared.integers[j], static_cast<uint8_t>(least), &prepared.tables[j * 4]);
+  }
+  prepared.planes.resize(kPlanes * unit.size() / 64);
+  for (size_t j = 0; j < unit.size(); j += 64) {
+    uint64_t planes[8] = {};
+    for (size_t k = 0; k < 64; k += 8) {
+      uint64_t weights = 0;
+      for (size_t i = 0; i < 8; ++i) weights |= static_cast<uint64_t>(prepared.integers[j + k + i] + kShift) << 8 * i;
+      const uint64_t bits = transposed(weights);
+      for (size_t plane = 0; plane < kPlanes; ++plane) planes[plane] |= (bits >> 8 * plane & 255) << k;
+    }
+    std::copy_n(planes, kPlanes, &prepared.planes[j / 64 * kPlanes]);
   }
   prepared.total = total;
   prepared.table_offset = negative;

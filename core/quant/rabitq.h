@@ -65,6 +65,7 @@ class RaBitQ : public VectorCode {
   double rotated_difference(std::span<const float> vector, CodeScratch& scratch) const;
 
   std::vector<float> mean_;
+  double mean_square_;  // of its length
   Rotation rotation_;
 };
 
