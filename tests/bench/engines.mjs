@@ -39,13 +39,16 @@ const ours = (index, vectorStorage) => async (context) => {
   const collection = await db.collection('bench', schema);
   const { effortName } = context;
   return {
-    add: (vectors) =>
-      inBatches(context.rows, (first, count) =>
+    async add(vectors) {
+      await inBatches(context.rows, (first, count) =>
         collection.upsert(
           views(vectors, context.dim, first, count).map((vector, i) => ({ id: String(first + i), vector })),
           { durability: 'relaxed' },
         ),
-      ),
+      );
+      // The graph follows by itself; this waits for it.
+      await collection.optimize();
+    },
     search: (vector, effort) =>
       collection.search({ vector, k, include: [], ...(effortName && { [effortName]: effort }) }),
     ids: (hits) => hits.map(({ id }) => Number(id)),

@@ -22,14 +22,8 @@ constexpr size_t kBatchRows = 1000;  // as engines.mjs
 class Native {
  public:
   Native(size_t dim, size_t, std::span<char*> options) : dim_(dim), effort_name_(options[1]) {
-    Json schema = {{"dimension", dim}, {"metric", "cosine"}, {"index", must(parse_json(options[0], "index"))}};
-    Result<Schema> parsed = parse_schema(schema);
-    // An engine without codes knows no other than f32, nor the option.
-    if (!parsed.ok() && schema["index"].value("code", "") == "f32") {
-      schema["index"].erase("code");
-      parsed = parse_schema(schema);
-    }
-    collection_ = std::make_unique<Collection>("bench", must(std::move(parsed)));
+    const Json schema = {{"dimension", dim}, {"metric", "cosine"}, {"index", must(parse_json(options[0], "index"))}};
+    collection_ = std::make_unique<Collection>("bench", must(parse_schema(schema)));
   }
 
   void add(std::span<const float> rows) {
@@ -42,6 +36,8 @@ class Native {
       }
       if (const Status status = collection_->check(batch); !status.ok()) bench::fail("a row is refused");
       collection_->apply(std::move(batch));
+    }
+    while (collection_->advance_index()) {
     }
   }
 
