@@ -37,7 +37,7 @@ size_t size_of(const RowView& row) {
   return row.id.size() + row.text.size() + row.payload.size() + row.vector.size_bytes();
 }
 
-// A step of a compaction copies about so many bytes; where every row is also put into a graph, which takes about a
+// A step of a compaction copies about so many bytes; where every row is also put into a graph, which takes up to a
 // millisecond, so many rows. Between steps the host does other things for this long.
 constexpr size_t kCompactionStepBytes = 256 << 10;
 constexpr size_t kCompactionStepRows = 256;

@@ -99,16 +99,18 @@ class Database {
   // Moves what the log holds, and the derived state, into files and starts a new log. A no-op when nothing changed
   // since the last one. Happens by itself when the log passes 8 MiB.
   Task<Status> checkpoint();
-  // Drops the dead rows of a collection, in steps of a few milliseconds with a pause of the host's between them;
-  // searches and writes go on meanwhile. Ends with a commit. Happens by itself (maintain) once half of the rows are
-  // dead. Fails with kAborted after cancel_compaction(), and when the collection is cleared or dropped meanwhile.
+  // Puts the rows that the collection's graph does not have yet into it, then drops the dead rows, in steps of a few
+  // milliseconds with a pause of the host's between them; searches and writes go on meanwhile. Ends with a commit where
+  // rows were dropped. Happens by itself (maintain): the first as soon as rows are missing, the second once half of the
+  // rows are dead. Fails with kAborted after cancel_compaction(), and when the collection is cleared or dropped
+  // meanwhile; with kConflict while another call is under way.
   Task<Status> compact(std::string collection);
   void cancel_compaction(std::string_view collection);
-  // Rows looked at so far, of how many; {0, 0} where none is under way.
+  // Rows indexed, then rows looked at, of how many; {0, 0} where nothing is left or under way.
   std::pair<size_t, size_t> compaction_progress(std::string_view collection) const;
   // Whether maintain() would do something.
   bool wants_maintenance() const;
-  // Compacts what wants it. Ends early, with kAborted, when the database is closed.
+  // Indexes and compacts what wants it; a reader only indexes. Ends early when the database is closed.
   Task<Status> maintain();
 
   // For readers: takes over what the writer committed and appended since. Answers whether anything changed. In the

@@ -50,8 +50,8 @@ export interface CollectionSchema {
         efConstruct?: number | undefined;
         /**
          * hnsw: what the graph compares. 'rq8': one byte a component after a rotation; hits are rescored by the vectors.
-         * 'f32': the vectors themselves. Default 'rq8', but 'f32' for manhattan and
-         * where rq8 would not take half the room or less.
+         * 'f32': the vectors themselves. Default 'rq8', but 'f32' for manhattan and where rq8 would not take half the
+         * room or less.
          */
         code?: CodeKind | undefined;
       }
@@ -318,9 +318,9 @@ export class Collection<Payload extends object = Record<string, unknown>> {
 
   /**
    * Brings the index up to date and drops what deleted and replaced points left behind, in steps of a few milliseconds:
-   * searches and writes go on. The index follows by itself, a little later than the writes; the rest
-   * happens by itself once half of the collection is dead. Throws Aborted after `signal`, and Conflict while another
-   * one is under way; the collection is then as it was.
+   * searches and writes go on. Both happen by themselves: the index follows a little later than the writes, the rest is
+   * dropped once half of the collection is dead. Throws Aborted after `signal`, and Conflict while another one is under
+   * way; no point has changed then.
    */
   async optimize(options?: OptimizeOptions): Promise<void> {
     const { signal, onProgress } = readOptions(options, 'optimize', ['signal', 'onProgress']);
