@@ -44,6 +44,13 @@ ${rows
     render: (rows) => union('indexKinds', 'IndexKind', 'The kinds of index.', spellings(rows)),
   },
   {
+    file: 'code-kinds.ts',
+    source: 'core/quant/codes.def',
+    macro: 'NEARFIELD_CODE',
+    render: (rows) =>
+      union('codeKinds', 'CodeKind', 'How an index holds vectors while it compares them.', spellings(rows)),
+  },
+  {
     file: 'operators.ts',
     source: 'core/filter/operators.def',
     macro: 'NEARFIELD_FILTER_OPERATOR',

@@ -117,6 +117,7 @@ struct Database::State {
   bool compaction_is_due(const LiveCollection& live) const;
   // Puts the rows that the collection's index does not have yet into it, a few at a time.
   Task<Status> finish_index(std::string name);
+  Task<Status> index_stored(std::string name, uint64_t cancellations);
   Task<Status> compact(std::string name);
   Task<Status> compact_on_demand(std::string name);
 
@@ -500,6 +501,7 @@ Task<Status> Database::State::finish_index(std::string name) {
   LiveCollection* live = find(name);
   if (live == nullptr) co_return unknown_collection(name);
   const uint64_t cancellations = live->cancellations;
+  bool away = false;
   for (;;) {
     {
       // Whoever writes the index down has the turn; it must not change under them.
@@ -509,10 +511,58 @@ Task<Status> Database::State::finish_index(std::string name) {
       if (closed || live == nullptr || live->cancellations != cancellations) {
         co_return Error{Code::kAborted, "the indexing of " + shown(name) + " was stopped", ""};
       }
-      if (!live->memory.advance_index()) co_return Status();
+      const IndexStep step = live->memory.advance_index();
+      if (step == IndexStep::kDone) co_return Status();
+      away = step == IndexStep::kAway;
+    }
+    if (away) {
+      const Status status = co_await index_stored(name, cancellations);
+      // Rows that were renumbered meanwhile are looked for again.
+      if (!status.ok() && status.code() != Code::kConflict) co_return Error(status.error());
     }
     const EffectAnswer answer = co_await effects.request(SleepEffect{kCompactionPauseMs});
     if (!answer.status.ok()) co_return host_error(answer.status, "pause", "indexing");
+  }
+}
+
+// Reads vectors that the index has to learn from, or the next ones it has to take in.
+Task<Status> Database::State::index_stored(std::string name, uint64_t cancellations) {
+  LiveCollection* live = find(name);
+  if (live == nullptr) co_return unknown_collection(name);
+  const bool learning = live->memory.wants_sample();
+  std::vector<float> sample, vector;
+  // The next rows are likely to lie in the same frame.
+  BodyScan scan(now, cache, *live, learning ? live->memory.sample_rows() : live->memory.rows_to_index(),
+                learning ? FrameCache::Use::kOnce : FrameCache::Use::kAgain);
+  for (;;) {
+    BodyScan::Step step = BodyScan::Step::kEnd;
+    {
+      const AsyncLock::Held held = co_await turn.acquire();
+      live = find(name);
+      if (closed || live == nullptr || live->cancellations != cancellations) {
+        co_return Error{Code::kAborted, "the indexing of " + shown(name) + " was stopped", ""};
+      }
+      for (;;) {
+        CO_ASSIGN_OR_RETURN(step, scan.next());
+        if (step != BodyScan::Step::kRows) break;
+        scan.for_each([&](RowId row, const Body& body) {
+          if (body.vector.size() != live->memory.schema().dimension) return;
+          vector.resize(body.vector.size());
+          body.vector.copy_to(vector);
+          if (learning) {
+            sample.insert(sample.end(), vector.begin(), vector.end());
+          } else {
+            live->memory.index_row(row, vector);
+          }
+        });
+      }
+      if (step == BodyScan::Step::kEnd && learning) {
+        if (sample.empty()) co_return Error{Code::kStorageCorrupt, "the vectors of " + shown(name) + " are gone", ""};
+        live->memory.begin_training(std::move(sample));
+      }
+    }
+    if (step == BodyScan::Step::kEnd) co_return Status();
+    CO_RETURN_IF_ERROR(co_await scan.arrival());
   }
 }
 
@@ -596,6 +646,10 @@ Task<Status> Database::State::compact_on_demand(std::string name) {
       live.rows_copied = row + 1;
     });
     fresh.apply(std::move(batch));
+    while (fresh.advance_index() == IndexStep::kMore) {
+      const EffectAnswer answer = co_await effects.request(SleepEffect{kCompactionPauseMs});
+      if (!answer.status.ok()) co_return host_error(answer.status, "pause", "compaction");
+    }
     fresh.evict();
     if (builder.full()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry, live));
   }
@@ -794,7 +848,8 @@ std::pair<size_t, size_t> Database::compaction_progress(std::string_view collect
 bool Database::wants_maintenance() const {
   for (const auto& [name, live] : state_->now.collections) {
     if (is_compacting(*live)) continue;
-    if (live->memory.unindexed() > 0 || state_->compaction_is_due(*live)) return true;
+    const bool indexes = live->memory.indexing() && !live->indexing_failed;
+    if (indexes || state_->compaction_is_due(*live)) return true;
   }
   return false;
 }
@@ -802,11 +857,12 @@ bool Database::wants_maintenance() const {
 Task<Status> Database::maintain() {
   State& state = *state_;
   for (const std::string& name : collection_names()) {
-    const LiveCollection* live = state.find(name);
+    LiveCollection* live = state.find(name);
     if (live == nullptr || is_compacting(*live)) continue;
     Status status;
-    if (live->memory.unindexed() > 0) status = co_await state.finish_index(name);
+    if (live->memory.indexing() && !live->indexing_failed) status = co_await state.finish_index(name);
     live = state.find(name);
+    if (live != nullptr && !status.ok() && status.code() != Code::kAborted) live->indexing_failed = true;
     if (live == nullptr || !state.compaction_is_due(*live) || is_compacting(*live)) continue;
     if (status.ok()) status = co_await state.compact(name);
     if (!status.ok() && status.code() != Code::kAborted) co_return status;

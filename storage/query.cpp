@@ -11,6 +11,9 @@ namespace nearfield {
 
 namespace {
 
+// The frames of as many rows at most are kept in memory after a search.
+constexpr size_t kRowsKept = 1'000;
+
 Result<LiveCollection*> look_up(const QuerySource& source) {
   const auto found = source.now.collections.find(source.collection);
   if (found == source.now.collections.end()) return unknown_collection(source.collection);
@@ -25,19 +28,14 @@ Result<LiveCollection*> look_again(const QuerySource& source, const std::shared_
                shown(source.collection)};
 }
 
-// The best `limit` of `allowed`, and those that share the last score, as flat_search finds them: exact_score over a
-// block of vectors after the other.
+// Puts into `leg` the best `limit` of `wanted`, and those that share the last score, as flat_search finds them:
+// exact_score over a block of vectors after the other.
 Task<Result<LegResult>> scan_vectors(const QuerySource& source, const SearchRequest& request, size_t limit,
-                                     RowSet allowed) {
+                                     RowSet wanted, FrameCache::Use use, LegResult leg) {
   CO_ASSIGN_OR_RETURN(const LiveCollection* live, look_up(source));
   const Schema& schema = live->memory.schema();
   const size_t dimension = schema.dimension;
   const Metric metric = schema.metric;
-  LegResult leg;
-  leg.strategy = index_kind_name(IndexKind::kFlat);
-  leg.reason = live->memory.info().reason;
-  leg.scored = allowed.count();
-
   std::optional<VectorTable> table;
   std::vector<RowId> rows;  // of the table
   std::vector<float> vector(dimension);
@@ -49,7 +47,7 @@ Task<Result<LegResult>> scan_vectors(const QuerySource& source, const SearchRequ
     rank(leg.rows, limit);
     rows.clear();
   };
-  BodyScan scan(source.now, source.cache, *live, std::move(allowed), FrameCache::Use::kOnce);
+  BodyScan scan(source.now, source.cache, *live, std::move(wanted), use);
   for (;;) {
     CO_ASSIGN_OR_RETURN(const BodyScan::Step step, scan.next());
     if (step == BodyScan::Step::kEnd) break;
@@ -148,11 +146,11 @@ Task<Result<SearchResult>> find_hits(const QuerySource& source, const SearchRequ
   CO_ASSIGN_OR_RETURN(live, look_again(source, era));
   LegResult dense;
   if (shape.dense && live->memory.schema().vectors_on_demand) {
-    RowSet searchable(allowed.size());
-    allowed.for_each([&](RowId row) {
-      if (live->memory.has_vector(row)) searchable.insert(row);
-    });
-    CO_ASSIGN_OR_RETURN(dense, co_await scan_vectors(source, request, shape.candidates, std::move(searchable)));
+    RowSet wanted = live->memory.rows_to_score(request, shape, allowed, dense);
+    // What an index names is likely to be named again.
+    const auto use = wanted.count() > kRowsKept ? FrameCache::Use::kOnce : FrameCache::Use::kAgain;
+    CO_ASSIGN_OR_RETURN(
+        dense, co_await scan_vectors(source, request, shape.candidates, std::move(wanted), use, std::move(dense)));
     CO_ASSIGN_OR_RETURN(live, look_again(source, era));
     allowed.grow(live->memory.row_count());
   } else if (shape.dense) {

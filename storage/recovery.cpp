@@ -376,6 +376,7 @@ void LiveCollection::all_stored(const CollectionEntry& entry) {
 }
 
 size_t LiveCollection::apply(Batch batch) {
+  indexing_failed = false;
   for (const std::string& id : batch.deletes) {
     if (memory.contains(id)) deleted.insert(id);
   }

@@ -51,6 +51,7 @@ struct LiveCollection {
   bool cancelled = false;
   uint64_t cancellations = 0;      // of work in the background: whoever does it compares
   bool compaction_failed = false;  // and is not tried again by itself
+  bool indexing_failed = false;    // nor this, until there is something new to index
   size_t rows_copied = 0;
 
   // REQUIRES: segments hold the row.

@@ -42,6 +42,14 @@ class RowSet {
     for (const uint64_t word : words_) total += static_cast<size_t>(std::popcount(word));
     return total;
   }
+  // How many rows are in this set and in `other`, which may be of another size.
+  size_t count_common(const RowSet& other) const {
+    size_t total = 0;
+    for (size_t i = 0; i < std::min(words_.size(), other.words_.size()); ++i) {
+      total += static_cast<size_t>(std::popcount(words_[i] & other.words_[i]));
+    }
+    return total;
+  }
   // The first row from `from` on that is in the set; size() where there is none.
   RowId next(RowId from) const {
     for (size_t i = from >> 6; i < words_.size(); ++i) {

@@ -18,8 +18,10 @@ namespace {
 constexpr size_t kMaxRows = size_t{1} << 30;  // as many as the postings can number
 constexpr size_t kCompactionDeadRows = 1'000;
 
-// Rows that are put into a graph in one go: some eight milliseconds' worth.
-size_t rows_indexed_at_once(size_t dimension) {
+// Rows that are put into an index in one go: some eight milliseconds' worth. Making a code alone takes little beside
+// what else a row costs.
+size_t rows_indexed_at_once(IndexKind kind, size_t dimension) {
+  if (kind == IndexKind::kFlat) return SIZE_MAX;
   return std::clamp<size_t>(12'288 / std::max<size_t>(dimension, 1), 1, 32);
 }
 
@@ -361,11 +363,11 @@ CollectionInfo Collection::info() const {
   CollectionInfo info;
   info.count = state.live_count;
   info.tombstones = state.rows.count() - state.live_count;
-  info.kind = state.graph ? IndexKind::kHnsw : IndexKind::kFlat;
-  if (state.graph) info.code = state.schema.hnsw.code;
+  info.kind = state.index ? state.index->kind() : IndexKind::kFlat;
+  if (state.index) info.code = state.index->code();
   info.reason = state.choice.reason;
   info.unindexed = unindexed();
-  info.index_bytes = state.postings.memory_bytes() + (state.graph ? state.graph->memory_bytes() : 0);
+  info.index_bytes = state.postings.memory_bytes() + (state.index ? state.index->memory_bytes() : 0);
   info.vector_bytes = state.vectors ? state.vectors->memory_bytes() : 0;
   info.payload_bytes = state.rows.memory_bytes() + state.resident.memory_bytes();
   return info;
@@ -409,7 +411,7 @@ bool Collection::compacting() const { return next_ != nullptr; }
 bool Collection::advance_compaction(size_t rows, size_t bytes) {
   const State& old = *state_;
   // The planner wanted a graph meanwhile: start again, so that it need not be built in one go at the end.
-  if (old.graph && !next_->graph) {
+  if (old.index && !next_->index && !learns(old.index_options())) {
     next_.reset();
     start_compaction();
     if (!next_) return false;
@@ -419,7 +421,7 @@ bool Collection::advance_compaction(size_t rows, size_t bytes) {
     if (!old.live.contains(row)) continue;
     const RowView view = old.view(row);
     next_->derive_added(next_->append_row(view.id, view.vector, view.text, view.payload));
-    next_->advance_index(1);
+    if (next_->index) next_->advance_index(1);
     --rows;
     const size_t size = view.text.size() + view.payload.size() + view.vector.size_bytes();
     bytes -= std::min(bytes, size);
@@ -443,15 +445,46 @@ std::pair<size_t, size_t> Collection::compaction_progress() const {
   return {copied_, state_->rows.count()};
 }
 
-bool Collection::has_graph() const { return state_->graph != nullptr; }
+bool Collection::has_graph() const { return state_->index && state_->index->kind() == IndexKind::kHnsw; }
 
-bool Collection::advance_index() { return state_->advance_index(rows_indexed_at_once(state_->schema.dimension)); }
+IndexStep Collection::advance_index() {
+  return state_->advance_index(rows_indexed_at_once(state_->choice.kind, state_->schema.dimension));
+}
 
-size_t Collection::indexed() const { return state_->graph ? state_->graph->count() : 0; }
+bool Collection::indexing() const { return state_->wants_training() || unindexed() > 0; }
+
+size_t Collection::indexed() const { return state_->index ? state_->index->count() : 0; }
 
 size_t Collection::unindexed() const {
   const State& state = *state_;
-  return state.graph && !state.deferred && !state.stale ? state.rows.count() - state.unindexed : 0;
+  if (state.deferred || state.stale) return 0;
+  if (state.wants_training()) return state.rows.count();
+  return state.index ? state.rows.count() - state.unindexed : 0;
+}
+
+bool Collection::wants_sample() const { return state_->wants_training() && !state_->training; }
+RowSet Collection::sample_rows() const { return state_->sample_rows(); }
+void Collection::begin_training(std::vector<float> sample) {
+  if (wants_sample()) state_->begin_training(std::move(sample));
+}
+
+RowSet Collection::rows_to_index() const {
+  const State& state = *state_;
+  RowSet rows(row_count());
+  size_t left = rows_indexed_at_once(state.choice.kind, state.schema.dimension);
+  for (RowId row = state.unindexed; state.index && left > 0; ++row, --left) {
+    row = state.next_unindexed(row);
+    if (row == row_count()) break;
+    rows.insert(row);
+  }
+  return rows;
+}
+
+void Collection::index_row(RowId row, std::span<const float> vector) {
+  State& state = *state_;
+  const bool wanted = state.index && !state.deferred && !state.stale && state.live.contains(row) &&
+                      state.with_vector.contains(row) && !state.index->rows().contains(row);
+  if (wanted) state.index->add(row, vector);
 }
 
 }  // namespace nearfield

@@ -23,7 +23,6 @@
 #include "core/collection/request.h"
 #include "core/collection/schema.h"
 #include "core/filter/filter.h"
-#include "core/index/hnsw.h"
 #include "core/index/vector_table.h"
 #include "core/text/bm25.h"
 
@@ -106,6 +105,9 @@ struct SearchResult {
   Plan plan;
 };
 
+// How far the index is: it has every row, there is more to do, or that has to wait for vectors that are not in memory.
+enum class IndexStep : uint8_t { kDone, kMore, kAway };
+
 struct CollectionInfo {
   size_t count = 0;
   size_t tombstones = 0;
@@ -169,6 +171,10 @@ class Collection {
   SearchResult search(const SearchRequest& request, const SearchShape& shape, const RowSet& allowed,
                       LegResult dense) const;
   LegResult search_dense(const SearchRequest& request, const SearchShape& shape, const RowSet& allowed) const;
+  // Where vectors are on demand: the rows whose vectors, once they are here, make the dense leg. All of `leg` but its
+  // rows.
+  RowSet rows_to_score(const SearchRequest& request, const SearchShape& shape, const RowSet& allowed,
+                       LegResult& leg) const;
 
   // Byte ranges [begin, end) of `text` that a query's words match, ascending; empty without a text index. Words that
   // more than a quarter of the rows hold ("the", "when") count only where no other word matches.
@@ -208,13 +214,22 @@ class Collection {
   std::pair<size_t, size_t> compaction_progress() const;
   bool has_graph() const;
 
-  // Rows that are scanned in each search because the graph does not have them yet: apply() adds a few rows at once, so
-  // that no call takes long, and leaves the rest to this. Adds the next few; false once the graph has all.
-  bool advance_index();
-  // How many rows are still to be looked at, dead ones among them. 0 where the index is flat.
+  // Rows that are scanned in each search because the index does not have them yet: apply() adds a few rows at once, so
+  // that no call takes long, and leaves the rest, and learning from them, to this. Does the next slice.
+  IndexStep advance_index();
+  // Whether there is more for it to do.
+  bool indexing() const;
+  // How many rows are still to be looked at, dead ones among them. 0 where there will be no index.
   size_t unindexed() const;
-  // How many rows the graph has.
+  // How many rows the index has.
   size_t indexed() const;
+  // After kAway, for whoever reads vectors: the rows to learn from, or, where there is an index, the next ones to be in
+  // it; and what was read. Rows that were meanwhile deleted or indexed are passed over.
+  bool wants_sample() const;
+  RowSet sample_rows() const;
+  RowSet rows_to_index() const;
+  void begin_training(std::vector<float> sample);
+  void index_row(RowId row, std::span<const float> vector);
 
   // Derived state: the graph and the postings, for the rows as they are now, as sections to be written before the
   // next change. `attach_derived` takes sections written for exactly these rows and answers whether it could use them;

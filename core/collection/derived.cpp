@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/hash.h"
+#include "core/base/random.h"
 #include "core/collection/collection.h"
 #include "core/collection/state.h"
 
@@ -10,10 +11,11 @@ namespace nearfield {
 namespace {
 
 // The section that says which rows the others belong to: u64 version, rows, hash of the live rows and of those with a
-// vector, 1 if there is a graph, rows in it.
+// vector, the kind of index and the code (0: there is none), rows in it.
 constexpr std::string_view kRowsSection = "derived.rows";
+constexpr size_t kRowsValues = 7;
 // Raise it when the analyzer or an index changes what it makes of a row, so that older sections are rebuilt.
-constexpr uint64_t kDerivedVersion = 1;
+constexpr uint64_t kDerivedVersion = 2;
 
 uint64_t hash_rows(const RowSet& rows) {
   Bytes bits((rows.size() + 7) / 8);
@@ -61,44 +63,92 @@ void Collection::State::derive_removed(RowId row) {
 }
 
 void Collection::State::choose_index() {
-  if (deferred || stale) return;
-  if (!vectors) {
-    choice = {IndexKind::kFlat, schema.vectors_on_demand
-                                    ? "the vectors are read from storage on every query: exact, in little memory, slow"
-                                    : "the collection stores no vectors"};
+  if (deferred || stale || index) return;
+  if (schema.dimension == 0) {
+    choice = {IndexKind::kFlat, "the collection stores no vectors"};
     return;
   }
-  if (graph) return;
-  choice = plan_index(schema.kind, live_vector_count, schema.dimension);
-  switch (choice.kind) {
-    case IndexKind::kFlat: return;
-    case IndexKind::kHnsw: break;
+  choice = plan_index(schema.kind, live_vector_count, schema.dimension, schema.vectors_on_demand);
+  const IndexOptions options = index_options();
+  if (options.kind == IndexKind::kFlat && options.code == CodeKind::kF32) return;
+  if (!learns(options)) {
+    index = make_index(options, index_place());
+    unindexed = 0;
+  } else if (live_vector_count < kLeastRowsToLearn) {
+    choice.reason += "; " + std::to_string(live_vector_count) + " rows are too few to learn from, and are scanned";
   }
-  graph = std::make_unique<Hnsw>(*vectors, schema.metric, schema.hnsw);
-  unindexed = 0;
 }
 
-bool Collection::State::advance_index(size_t rows_left) {
-  if (!graph || deferred || stale) return false;
-  for (;; --rows_left, graph->add(unindexed)) {
-    const auto wanted = [&] {
-      return live.contains(unindexed) && with_vector.contains(unindexed) && !graph->rows().contains(unindexed);
-    };
-    while (unindexed < rows.count() && !wanted()) ++unindexed;
-    if (unindexed == rows.count()) return false;
-    if (rows_left == 0) return true;
+bool Collection::State::wants_training() const {
+  return !deferred && !stale && !index && schema.dimension > 0 && learns(index_options()) &&
+         live_vector_count >= kLeastRowsToLearn;
+}
+
+RowId Collection::State::next_unindexed(RowId row) const {
+  const auto end = static_cast<RowId>(rows.count());
+  while (row < end && (!live.contains(row) || !with_vector.contains(row) || index->rows().contains(row))) ++row;
+  return row;
+}
+
+IndexStep Collection::State::advance_index(size_t rows_left) {
+  if (deferred || stale) return IndexStep::kDone;
+  if (wants_training()) {
+    if (rows_left == 0) return IndexStep::kMore;
+    if (training) {
+      if (!training->advance()) index = training->take(), training.reset(), unindexed = 0;
+    } else if (schema.vectors_on_demand) {
+      return IndexStep::kAway;
+    } else {
+      std::vector<float> sample;
+      sample_rows().for_each([&](RowId row) {
+        const std::span<const float> vector = vectors->row(row);
+        sample.insert(sample.end(), vector.begin(), vector.end());
+      });
+      begin_training(std::move(sample));
+    }
+    return IndexStep::kMore;
   }
+  if (!index) return IndexStep::kDone;
+  for (;; --rows_left) {
+    unindexed = next_unindexed(unindexed);
+    if (unindexed == rows.count()) return IndexStep::kDone;
+    const std::span<const float> vector = view(unindexed).vector;
+    if (vector.empty()) return IndexStep::kAway;
+    if (rows_left == 0) return IndexStep::kMore;
+    index->add(unindexed, vector);
+  }
+}
+
+RowSet Collection::State::sample_rows() const {
+  RowSet sample(rows.count());
+  std::vector<RowId> candidates;
+  live.for_each([&](RowId row) {
+    if (with_vector.contains(row)) candidates.push_back(row);
+  });
+  // The first places of a shuffle.
+  Random random(schema.hnsw.seed);
+  const size_t wanted = std::min(rows_to_learn(index_options(), schema.dimension), candidates.size());
+  for (size_t i = 0; i < wanted; ++i) {
+    std::swap(candidates[i], candidates[i + random.below(candidates.size() - i)]);
+    sample.insert(candidates[i]);
+  }
+  return sample;
+}
+
+void Collection::State::begin_training(std::vector<float> sample) {
+  training = std::make_unique<IndexTraining>(index_options(), index_place(), std::move(sample));
 }
 
 void Collection::State::adopt_choice(const State& other) {
   choice = other.choice;
-  if (other.graph) graph = std::make_unique<Hnsw>(*vectors, schema.metric, schema.hnsw);
+  if (other.index && !learns(other.index_options())) index = make_index(index_options(), index_place());
   unindexed = 0;
 }
 
 void Collection::State::rebuild() {
   postings = Bm25();
-  graph.reset();
+  index.reset();
+  training.reset();
   stale = false;
   const bool was_deferred = std::exchange(deferred, false);
   if (analyzer) live.for_each([&](RowId row) { postings.add(row, terms_of(row)); });
@@ -138,27 +188,35 @@ StateSections Collection::derived() const {
                              row_count(),
                              hash_rows(state.live),
                              hash_rows(state.with_vector),
-                             state.graph ? uint64_t{1} : 0,
-                             state.graph ? state.graph->count() : 0};
+                             state.index ? static_cast<uint64_t>(state.index->kind()) : 0,
+                             state.index ? static_cast<uint64_t>(state.index->code()) : 0,
+                             state.index ? state.index->count() : 0};
   StateSections sections;
   sections.push_back(copy_state<uint64_t>(kRowsSection, header));
   const auto take = [&](StateSections more) { std::move(more.begin(), more.end(), std::back_inserter(sections)); };
   if (state.analyzer) take(state.postings.sections());
-  if (state.graph) take(state.graph->sections());
+  if (state.index) take(state.index->sections(state.schema.vectors_on_demand));
   return sections;
 }
 
 bool Collection::attach_derived(const SectionViews& sections) {
   State& state = *state_;
   const auto header = section_elements<uint64_t>(sections, kRowsSection);
-  if (!header.ok() || header->size() != 6) return false;
+  if (!header.ok() || header->size() != kRowsValues) return false;
   const Elements<uint64_t> values = *header;
   if (values[0] != kDerivedVersion || values[1] != row_count() || values[2] != hash_rows(state.live) ||
       values[3] != hash_rows(state.with_vector)) {
     return false;
   }
-  const bool has_graph = values[4] != 0;
-  if (has_graph && (!state.vectors || state.schema.kind == IndexKind::kFlat)) return false;
+  const bool has_index = values[4] != 0;
+  if (has_index) {
+    // What the schema asks for, or what the planner may have chosen once.
+    const IndexOptions asked = state.schema.index(state.schema.kind.value_or(IndexKind::kHnsw));
+    if (state.schema.dimension == 0 || values[4] != static_cast<uint64_t>(asked.kind) ||
+        values[5] != static_cast<uint64_t>(asked.code)) {
+      return false;
+    }
+  }
 
   Bm25 postings;
   if (state.analyzer) {
@@ -166,23 +224,26 @@ bool Collection::attach_derived(const SectionViews& sections) {
     if (!read.ok()) return false;
     postings = std::move(read).value();
   }
-  std::unique_ptr<Hnsw> graph;
-  if (has_graph) {
-    auto read = Hnsw::from_sections(sections, *state.vectors, state.schema.metric, state.schema.hnsw);
-    if (!read.ok() || read.value()->count() != values[5]) return false;
-    graph = std::move(read).value();
+  std::unique_ptr<VectorIndex> index;
+  if (has_index) {
+    const auto kind = static_cast<IndexKind>(values[4]);
+    auto read = load_index(sections, state.schema.index(kind), state.index_place(), row_count());
+    if (!read.ok() || read.value()->count() != values[6]) return false;
+    index = std::move(read).value();
   }
 
   cancel_compaction();
   state.postings = std::move(postings);
-  state.graph = std::move(graph);
+  state.index = std::move(index);
+  state.training.reset();
   state.unindexed = 0;
   state.stale = false;
-  // The sentence for info(); where there is no graph, also the chance to begin one that the planner wants by now.
-  if (state.graph) {
-    state.choice = plan_index(state.schema.kind, state.live_vector_count, state.schema.dimension);
-    if (state.choice.kind == IndexKind::kFlat) {
-      state.choice = {IndexKind::kHnsw, "the collection was larger when its graph was built"};
+  // The sentence for info(); where there is no index, also the chance to begin one that the planner wants by now.
+  if (state.index) {
+    state.choice =
+        plan_index(state.schema.kind, state.live_vector_count, state.schema.dimension, state.schema.vectors_on_demand);
+    if (state.choice.kind != state.index->kind()) {
+      state.choice = {state.index->kind(), "the collection was larger when its index was built"};
     }
   }
   const bool was_deferred = std::exchange(state.deferred, false);

@@ -91,24 +91,10 @@ Result<TextSchema> read_text(const Json& json) {
   return text;
 }
 
-// Settles what graphs walk. REQUIRES: the metric, dimension and index are known.
-Status settle_code(Schema& schema) {
-  schema.hnsw.code = schema.code.value_or(default_code(schema.metric, schema.dimension));
-  if (!schema.code || *schema.code == CodeKind::kF32 || schema.dimension == 0) return {};
-  if (schema.kind == IndexKind::kFlat) {
-    return Error{Code::kUnsupported, "schema.index.code: the kind flat scans the vectors themselves; use f32",
-                 shown(code_kind_name(*schema.code))};
-  }
-  const std::string name(code_kind_name(*schema.code));
-  if (*schema.code != CodeKind::kRq8) {
-    return Error{Code::kUnsupported, "schema.index.code: graphs of this version walk f32 or rq8, not " + name,
-                 shown(name)};
-  }
-  if (schema.metric == Metric::kManhattan) {
-    return Error{Code::kUnsupported,
-                 "schema.index.code: rq8 rotates vectors, which changes manhattan distances; use f32", shown(name)};
-  }
-  return {};
+// REQUIRES: the metric, dimension, index and storage are known.
+Status check_index(const Schema& schema) {
+  if (!schema.code || schema.dimension == 0) return {};
+  return check_code(schema.kind.value_or(IndexKind::kHnsw), *schema.code, schema.metric, "schema.index.code");
 }
 
 // Whether `key` asks for storage on demand.
@@ -123,10 +109,16 @@ std::string_view storage_name(bool on_demand) { return on_demand ? "onDemand" : 
 
 }  // namespace
 
-CodeKind default_code(Metric metric, size_t dimension) {
+IndexOptions Schema::index(IndexKind of_kind) const {
+  IndexOptions options{of_kind, CodeKind::kF32, hnsw};
   const size_t rq8_bytes = (dimension + 63) / 64 * 64 + 16;
   const bool pays = metric != Metric::kManhattan && 2 * rq8_bytes <= dimension * sizeof(float);
-  return pays ? CodeKind::kRq8 : CodeKind::kF32;
+  if (code) {
+    options.code = *code;
+  } else if (of_kind == IndexKind::kHnsw && pays) {
+    options.code = CodeKind::kRq8;
+  }
+  return options;
 }
 
 Status check_collection_name(std::string_view name) {
@@ -153,18 +145,12 @@ Result<Schema> parse_schema(const Json& json) {
     ASSIGN_OR_RETURN(schema.metric, parse_metric(metric->get_ref<const std::string&>()));
   }
   if (const Json* index = find_option(json, "index")) RETURN_IF_ERROR(read_index(*index, schema));
-  RETURN_IF_ERROR(settle_code(schema));
   if (const Json* text = find_option(json, "text")) {
     ASSIGN_OR_RETURN(schema.text, read_text(*text));
   }
   ASSIGN_OR_RETURN(schema.vectors_on_demand, read_storage(json, "vectorStorage"));
   ASSIGN_OR_RETURN(schema.payload_on_demand, read_storage(json, "payloadStorage"));
-  if (schema.vectors_on_demand && schema.kind == IndexKind::kHnsw) {
-    return Error{Code::kUnsupported,
-                 "schema.index hnsw walks vectors in memory and cannot be combined with vectorStorage onDemand; use "
-                 "auto or flat",
-                 shown("onDemand")};
-  }
+  RETURN_IF_ERROR(check_index(schema));
   return schema;
 }
 
@@ -193,10 +179,14 @@ std::string schema_difference(const Schema& stored, const Schema& wanted) {
   compare("metric", metric_name(stored.metric), metric_name(wanted.metric));
   if (stored.kind && wanted.kind) compare("index.kind", kind_name(stored.kind), kind_name(wanted.kind));
   // The graph's parameters matter where both sides ask for the same thing.
-  if (stored.kind == wanted.kind && stored.kind != IndexKind::kFlat) {
-    compare("index.m", stored.hnsw.m, wanted.hnsw.m);
-    compare("index.efConstruct", stored.hnsw.ef_construct, wanted.hnsw.ef_construct);
-    compare("index.code", code_kind_name(stored.hnsw.code), code_kind_name(wanted.hnsw.code));
+  if (stored.kind == wanted.kind) {
+    const IndexOptions has = stored.index(stored.kind.value_or(IndexKind::kHnsw));
+    const IndexOptions asked = wanted.index(stored.kind.value_or(IndexKind::kHnsw));
+    compare("index.code", code_kind_name(has.code), code_kind_name(asked.code));
+    if (has.kind == IndexKind::kHnsw) {
+      compare("index.m", has.hnsw.m, asked.hnsw.m);
+      compare("index.efConstruct", has.hnsw.ef_construct, asked.hnsw.ef_construct);
+    }
   }
   if (stored.text.has_value() != wanted.text.has_value()) {
     if (!differences.empty()) differences += "; ";

@@ -2,7 +2,7 @@
 //
 // JSON form (options of db.collection, also how a schema is stored):
 //   { "dimension": 384, "metric": "cosine",
-//     "index": { "kind": "auto" | "flat" | "hnsw", "code": "rq8", "m": 16, "efConstruct": 200 },
+//     "index": { "kind": "auto" | "flat" | "hnsw", "code": "rq8", "m": 16, "efConstruct": 200, "recall": 0.95 },
 //     "text": { "fields": ["text"], "stemming": true },
 //     "vectorStorage": "memory" | "onDemand", "payloadStorage": "memory" | "onDemand" }
 // "index" may also be the kind's name alone. m and efConstruct are refused for the kind flat, which has no use for
@@ -14,8 +14,7 @@
 #include <vector>
 
 #include "core/base/json.h"
-#include "core/index/hnsw.h"
-#include "core/index/kinds.h"
+#include "core/index/make_index.h"
 #include "core/metric/metric.h"
 
 namespace nearfield {
@@ -31,22 +30,21 @@ struct TextSchema {
 struct Schema {
   size_t dimension = 0;  // 1..65,536; 0: no vectors, only text and payload
   Metric metric = Metric::kCosine;
-  std::optional<IndexKind> kind;   // nullopt: `auto`, the planner decides by size
-  HnswOptions hnsw;                // with the code that is used
-  std::optional<CodeKind> code;    // that was asked for; nullopt: default_code()
+  std::optional<IndexKind> kind;  // nullopt: `auto`, the planner decides by size
+  HnswOptions hnsw;
+  std::optional<CodeKind> code;    // that was asked for; nullopt: the kind's own
   std::optional<TextSchema> text;  // nullopt: no full-text search
   // On demand: not kept in memory, but read from storage when a call needs them. Texts go with the payloads.
-  bool vectors_on_demand = false;  // not with the kind hnsw
+  bool vectors_on_demand = false;
   bool payload_on_demand = false;
 
   bool on_demand() const { return vectors_on_demand || payload_on_demand; }
+  // Of an index of that kind, with the code that was asked for or the kind's own: rq8 for graphs, f32 (the vectors
+  // themselves) for the kind flat, f32 too where the metric is manhattan or rq8 would not halve them.
+  IndexOptions index(IndexKind of_kind) const;
 
   bool operator==(const Schema&) const = default;
 };
-
-// What a graph walks where the schema does not say: rq8, or the vectors themselves where the metric is manhattan or rq8
-// would not halve them.
-CodeKind default_code(Metric metric, size_t dimension);
 
 // Collection names are 1 to 100 bytes of [A-Za-z0-9_-] (they stand in file contents and messages, not in paths).
 Status check_collection_name(std::string_view name);

@@ -8,6 +8,7 @@
 #include "core/collection/state.h"
 #include "core/index/flat.h"
 #include "core/index/ranking.h"
+#include "core/index/rescoring.h"
 
 namespace nearfield {
 
@@ -18,6 +19,9 @@ constexpr size_t kMinCandidates = 100;
 
 // A word that more than this share of the rows hold says little about a hit.
 constexpr double kCommonShare = 0.25;
+
+// So many vectors are scored sooner than an index is asked.
+constexpr size_t kFewRows = 1'000;
 
 struct Legs {
   bool dense = false;
@@ -88,49 +92,91 @@ Ranges matching_ranges(const std::vector<Term>& terms, const std::unordered_set<
   return ranges;
 }
 
-// A walk that keeps ef allowed rows meets about ef / share nodes, with m new neighbours each, where `share` of the
-// graph's rows are allowed. A scan scores each allowed row once.
-bool scan_is_cheaper(size_t allowed, size_t total, size_t ef, size_t m) {
+// Whether scoring the vectors of `allowed` of the `total` rows takes less than asking the index. A walk of a graph that
+// keeps ef allowed rows meets about ef / share nodes, with m new neighbours each, where `share` of the graph's rows are
+// allowed. Other kinds compare codes for less than a tenth of what vectors take, and vectors of the best again.
+bool scan_is_cheaper(const VectorIndex& index, const HnswOptions& graph, size_t allowed, size_t total, size_t ef) {
+  if (index.kind() != IndexKind::kHnsw) return allowed <= kFewRows;
   const auto rows = static_cast<double>(allowed);
-  return rows * rows <= static_cast<double>(ef) * static_cast<double>(m) * static_cast<double>(total);
+  return rows * rows <= static_cast<double>(ef) * static_cast<double>(graph.m) * static_cast<double>(total);
 }
 
 }  // namespace
 
-LegResult Collection::State::search_dense(const SearchRequest& request, const RowSet& allowed, size_t limit) const {
-  RowSet searchable = allowed;
-  searchable.intersect(with_vector);
-  const size_t count = searchable.count();
-  const size_t ef = std::max(request.ef, limit);
-  LegResult leg;
+// The rows to score by their vectors: those that the index names and those that it does not have, or all.
+std::optional<std::vector<Scored>> Collection::State::ask_index(const SearchRequest& request, const RowSet& searchable,
+                                                                size_t limit, LegResult& leg) const {
+  leg.strategy = index_kind_name(IndexKind::kFlat);
   leg.reason = choice.reason;
-  bool walk = graph && !stale;
-  if (walk && request.exact) {
-    walk = false;
+  if (!index || stale) return std::nullopt;
+  if (request.exact) {
     leg.reason = "the request asks for exact results";
-  } else if (walk && count < live_vector_count && scan_is_cheaper(count, live_vector_count, ef, schema.hnsw.m)) {
-    walk = false;
-    leg.reason = "the filter leaves " + std::to_string(count) + " rows, few enough to scan";
+    return std::nullopt;
   }
-  if (walk) {
-    leg.strategy = index_kind_name(graph->count() > 0 ? IndexKind::kHnsw : IndexKind::kFlat);
-    leg.rows = graph->search(request.vector, searchable, limit, ef, &leg.scored);
-    if (unindexed < rows.count()) {
-      RowSet tail = searchable;
-      tail.subtract(graph->rows());
-      for (const Scored& found : flat_search(*vectors, schema.metric, request.vector, tail, limit)) {
-        leg.rows.push_back(found);
-      }
-      rank(leg.rows, limit);
-      leg.scored += tail.count();
-    }
+  const size_t effort = std::max(request.ef, limit);
+  const size_t available = searchable.count_common(index->rows());
+  // What is read from storage costs more than any scan of codes.
+  const bool few =
+      schema.vectors_on_demand
+          ? available <= limit
+          : available < live_vector_count && scan_is_cheaper(*index, schema.hnsw, available, live_vector_count, effort);
+  if (few) {
+    leg.reason = "the filter leaves " + std::to_string(available) + " rows, few enough to scan";
+    return std::nullopt;
   }
-  if (!walk) {
-    leg.strategy = index_kind_name(IndexKind::kFlat);
+  if (index->count() > 0) leg.strategy = index_kind_name(index->kind());
+  std::vector<Scored> candidates;
+  if (limit > 0 && available > 0) {
+    index->find({request.vector, searchable, available, limit, rescored(index->code(), limit), effort}, candidates,
+                leg.scored);
+  }
+  return candidates;
+}
+
+LegResult Collection::State::search_dense(const SearchRequest& request, const RowSet& allowed, size_t limit) const {
+  RowSet narrowed;
+  const RowSet& searchable = with_vectors(allowed, narrowed);
+  LegResult leg;
+  const std::optional<std::vector<Scored>> candidates = ask_index(request, searchable, limit, leg);
+  if (!candidates) {
+    leg.scored = searchable.count();
     leg.rows = flat_search(*vectors, schema.metric, request.vector, searchable, limit);
-    leg.scored += count;
+    return leg;
+  }
+  leg.rows = rescore(*vectors, schema.metric, request.vector, *candidates, limit);
+  if (unindexed < rows.count()) {
+    RowSet tail = searchable;
+    tail.subtract(index->rows());
+    for (const Scored& found : flat_search(*vectors, schema.metric, request.vector, tail, limit)) {
+      leg.rows.push_back(found);
+    }
+    rank(leg.rows, limit);
+    leg.scored += tail.count();
   }
   return leg;
+}
+
+RowSet Collection::rows_to_score(const SearchRequest& request, const SearchShape& shape, const RowSet& allowed,
+                                 LegResult& leg) const {
+  const State& state = *state_;
+  RowSet narrowed;
+  const RowSet& searchable = state.with_vectors(allowed, narrowed);
+  const auto candidates = state.ask_index(request, searchable, shape.candidates, leg);
+  RowSet rows = searchable;
+  if (candidates) {
+    rows.subtract(state.index->rows());
+    for (const Scored& candidate : *candidates) rows.insert(candidate.row);
+  }
+  leg.scored += rows.count();
+  return rows;
+}
+
+const RowSet& Collection::State::with_vectors(const RowSet& allowed, RowSet& narrowed) const {
+  // Rows that are allowed are live.
+  if (live_vector_count == live_count) return allowed;
+  narrowed = allowed;
+  narrowed.intersect(with_vector);
+  return narrowed;
 }
 
 LegResult Collection::State::search_text(const SearchRequest& request, const RowSet& allowed, size_t limit) const {
@@ -170,7 +216,9 @@ Result<SearchShape> Collection::shape(const SearchRequest& request) const {
 
 Result<SearchResult> Collection::search(const SearchRequest& request) const {
   ASSIGN_OR_RETURN(const SearchShape wanted, shape(request));
-  const RowSet allowed = matching(request.filter ? &*request.filter : nullptr);
+  RowSet matched;
+  if (request.filter) matched = matching(&*request.filter);
+  const RowSet& allowed = request.filter ? matched : state_->live;
   return search(request, wanted, allowed, wanted.dense ? search_dense(request, wanted, allowed) : LegResult());
 }
 

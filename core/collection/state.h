@@ -38,14 +38,15 @@ struct Collection::State {
   size_t live_count = 0;
   size_t live_vector_count = 0;
 
-  // Derived state. `graph` holds every live row before `unindexed` that has a vector, and maybe dead ones; `postings`
-  // every live row. A search scans the rows that the graph does not have yet.
+  // Derived state. `index` holds every live row before `unindexed` that has a vector, and maybe dead ones; `postings`
+  // every live row. A search scans the rows that the index does not have yet.
   Bm25 postings;
-  std::unique_ptr<Hnsw> graph;  // null while the index is flat
-  RowId unindexed = 0;          // the first row that advance_index() has to look at
-  Choice choice;                // why it is, or is not
-  bool deferred = false;        // apply() leaves derived state alone
-  bool stale = false;           // derived state misses rows
+  std::unique_ptr<VectorIndex> index;       // null: every search scans
+  std::unique_ptr<IndexTraining> training;  // of the index to be
+  RowId unindexed = 0;                      // the first row that advance_index() has to look at
+  Choice choice;                            // the kind of index there is or will be, and why
+  bool deferred = false;                    // apply() leaves derived state alone
+  bool stale = false;                       // derived state misses rows
 
   std::unique_ptr<Analyzer> analyzer;  // null where the schema has no text; its cache is all that a search changes
 
@@ -65,15 +66,31 @@ struct Collection::State {
   // Derived state for one row that appeared or is about to die. No-ops while deferred or stale.
   void derive_added(RowId row);
   void derive_removed(RowId row);
-  // Asks the planner while the index is flat, and begins a graph, without a row, once it wants one.
+  // What an index of the kind that was chosen is made by.
+  IndexOptions index_options() const { return schema.index(choice.kind); }
+  IndexPlace index_place() const { return {schema.metric, schema.dimension, vectors.get()}; }
+  // Asks the planner while there is no index, and begins one, without a row, once it wants one that learns from none.
   void choose_index();
-  // Puts up to `rows` more rows into the graph; false once it has them all.
-  bool advance_index(size_t rows);
+  // Whether the index that was chosen is to learn from the rows that are there.
+  bool wants_training() const;
+  // A slice of making the index: of its training, or up to `rows` more rows into it.
+  IndexStep advance_index(size_t rows);
+  // The first row from `row` on that the index should have and does not; rows.count() where there is none.
+  // REQUIRES: index.
+  RowId next_unindexed(RowId row) const;
+  // Live rows with a vector to learn from, the same ones for the same rows.
+  RowSet sample_rows() const;
+  void begin_training(std::vector<float> sample);
   // From nothing, for the live rows.
   void rebuild();
   // Starts, without a row, with the kind of index that `other` has, for rows that will come from there.
   void adopt_choice(const State& other);
 
+  // `allowed`, or in `narrowed` what of it has a vector.
+  const RowSet& with_vectors(const RowSet& allowed, RowSet& narrowed) const;
+  // What the index names, nearest first; nullopt: all are to be scored. Says why in `leg`.
+  std::optional<std::vector<Scored>> ask_index(const SearchRequest& request, const RowSet& searchable, size_t limit,
+                                               LegResult& leg) const;
   // The legs. REQUIRES: the schema has the leg; the vector was checked; allowed.size() == rows.count().
   LegResult search_dense(const SearchRequest& request, const RowSet& allowed, size_t limit) const;
   LegResult search_text(const SearchRequest& request, const RowSet& allowed, size_t limit) const;

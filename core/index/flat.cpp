@@ -173,9 +173,9 @@ std::vector<Scored> flat_search(const VectorTable& table, Metric metric, std::sp
 }
 
 std::vector<Scored> rescore(const VectorTable& table, Metric metric, std::span<const float> query,
-                            std::span<const RowId> candidates, size_t limit) {
+                            std::span<const Scored> candidates, size_t limit) {
   return best_of(table, metric, query, limit, [&](auto visit) {
-    for (const RowId row : candidates) visit(row);
+    for (const Scored& candidate : candidates) visit(candidate.row);
   });
 }
 

@@ -20,8 +20,8 @@ namespace nearfield {
 std::vector<Scored> flat_search(const VectorTable& table, Metric metric, std::span<const float> query,
                                 const RowSet& allowed, size_t limit);
 
-// The same among `candidates`, which stand there once each.
+// The same among the rows of `candidates`, which stand there once each.
 std::vector<Scored> rescore(const VectorTable& table, Metric metric, std::span<const float> query,
-                            std::span<const RowId> candidates, size_t limit);
+                            std::span<const Scored> candidates, size_t limit);
 
 }  // namespace nearfield

@@ -1,7 +1,6 @@
 #include "core/index/hnsw.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
@@ -9,9 +8,8 @@
 #include <stdexcept>
 
 #include "core/base/random.h"
-#include "core/index/flat.h"
+#include "core/index/best_rows.h"
 #include "core/index/hnsw_graph.h"
-#include "core/quant/rq8.h"
 
 namespace nearfield {
 
@@ -24,25 +22,16 @@ constexpr size_t kFirstCapacity = 256;
 // between decides only where a scan takes over.
 constexpr double kComparedPerCandidate = 16;
 
-// How many of the nearest rows of a walk get an exact score. Codes of 8 bits have the true 10 among their best 20.
-size_t rescored(size_t limit) { return std::max(2 * limit, limit + 20); }
-
-std::unique_ptr<NodeDistance> distance_of(const VectorTable& table, Metric metric, const HnswOptions& options) {
-  if (options.code == CodeKind::kF32) return vector_distance(table, metric);
-  assert(options.code == CodeKind::kRq8);
-  return code_distance(table, std::make_unique<Rq8>(metric, table.dim(), options.seed));
-}
-
 Error malformed(std::string what) { return {Code::kFormatError, "hnsw sections: " + std::move(what), ""}; }
 
 }  // namespace
 
 struct Hnsw::State {
-  State(const VectorTable& vectors, Metric chosen, const HnswOptions& given, size_t capacity)
-      : table(vectors),
-        metric(chosen),
-        options(given),
-        distance(distance_of(vectors, chosen, given)),
+  State(std::unique_ptr<const VectorCode> chosen, const VectorTable* table, Metric metric, const HnswOptions& given)
+      : options(given),
+        code(std::move(chosen)),
+        codes(code ? code->code_bytes() : 16),
+        distance(code ? code_distance(*code, codes) : vector_distance(*table, metric)),
         graph(&space),
         walker(graph, *distance) {
     // What hnswlib's larger constructor does, but for 65,536 locks that only calls by label need, and for what it
@@ -60,10 +49,9 @@ struct Hnsw::State {
     graph.size_data_per_element_ = graph.label_offset_ + sizeof(hnswlib::labeltype);
     graph.enterpoint_node_ = static_cast<hnswlib::tableint>(-1);
     graph.maxlevel_ = -1;
-    grow(capacity);
+    grow(kFirstCapacity);
   }
 
-  size_t max_degree(int level) const { return level == 0 ? graph.maxM0_ : graph.maxM_; }
   int level(NodeId node) const { return graph.element_levels_[node]; }
 
   // One more level with probability 1 / m each: the paper's distribution, in whole numbers, from seed and row alone.
@@ -84,10 +72,9 @@ struct Hnsw::State {
     }
   }
 
-  // Appends a node without links. Only while a graph is rebuilt from sections.
+  // Appends a node without links. Only while a graph is rebuilt from sections, and after what it is compared by.
   void append_node(RowId row, int level) {
     const NodeId node = static_cast<NodeId>(graph.cur_element_count.load());
-    distance->append(row);
     if (level > 0) {
       graph.linkLists_[node] =
           static_cast<char*>(std::calloc(static_cast<size_t>(level), graph.size_links_per_element_));
@@ -109,14 +96,36 @@ struct Hnsw::State {
 
   void note_node(RowId row, int level) {
     row_of.push_back(row);
-    if (rows.size() < table.count()) rows.grow(table.count());
+    if (rows.size() <= row) rows.grow(row + size_t{1});
     rows.insert(row);
     upper_bytes += static_cast<size_t>(level) * graph.size_links_per_element_;
   }
 
-  const VectorTable& table;
-  Metric metric;
+  // The nearest of all nodes whose rows are allowed.
+  void scan(const RowSet& allowed, size_t limit, std::vector<Scored>& found) {
+    constexpr size_t kBatch = 64;
+    NodeId nodes[kBatch];
+    float distances[kBatch];
+    size_t waiting = 0;
+    BestRows best(found, limit);
+    const auto compare = [&] {
+      distance->to_query({nodes, waiting}, distances);
+      walker.compared += waiting;
+      for (size_t i = 0; i < waiting; ++i) best.offer(row_of[nodes[i]], -distances[i]);
+      waiting = 0;
+    };
+    for (NodeId node = 0; node < row_of.size(); ++node) {
+      if (!allowed.contains(row_of[node])) continue;
+      nodes[waiting] = node;
+      if (++waiting == kBatch) compare();
+    }
+    compare();
+    best.sort();
+  }
+
   HnswOptions options;
+  std::unique_ptr<const VectorCode> code;  // null: vectors are compared
+  CodeTable codes;                         // by node
   std::unique_ptr<NodeDistance> distance;
   Space space;
   Graph graph;
@@ -124,24 +133,30 @@ struct Hnsw::State {
   std::vector<RowId> row_of;  // by node
   RowSet rows;                // that are in the graph
   size_t upper_bytes = 0;
-  std::vector<RowId> candidates;  // scratch of a search
 };
 
+Hnsw::Hnsw(std::unique_ptr<const VectorCode> code, HnswOptions options)
+    : state_(std::make_unique<State>(std::move(code), nullptr, Metric::kCosine, options)) {
+  assert(options.m >= 2 && options.m <= kMaxLinks && options.ef_construct >= 1 && options.ef_construct <= 2000);
+}
+
 Hnsw::Hnsw(const VectorTable& table, Metric metric, HnswOptions options)
-    : state_(std::make_unique<State>(table, metric, options, kFirstCapacity)) {
-  assert(options.m >= 2 && options.m <= 100 && options.ef_construct >= 1 && options.ef_construct <= 2000);
+    : state_(std::make_unique<State>(nullptr, &table, metric, options)) {
+  assert(options.m >= 2 && options.m <= kMaxLinks && options.ef_construct >= 1 && options.ef_construct <= 2000);
 }
 
 Hnsw::~Hnsw() = default;
 
-void Hnsw::add(RowId row) {
+CodeKind Hnsw::code() const { return state_->code ? state_->code->kind() : CodeKind::kF32; }
+
+void Hnsw::add(RowId row, std::span<const float> vector) {
   State& state = *state_;
-  assert(row < state.table.count() && !state.rows.contains(row));
+  assert(!state.rows.contains(row));
   try {
     const auto node = static_cast<NodeId>(count());
-    if (node == state.graph.max_elements_) state.grow(node + std::max<size_t>(node / 8, kFirstCapacity));
+    if (node == state.graph.max_elements_) state.grow(node + std::max<size_t>(node / 16, kFirstCapacity));
     const int level = state.level_of(row);
-    state.distance->append(row);
+    state.distance->append(row, vector);
     state.graph.addPoint(&node, node, level);
     // Rows are never looked up by label; the map would cost some 40 bytes a row.
     state.graph.label_lookup_.clear();
@@ -155,41 +170,31 @@ void Hnsw::add(RowId row) {
 size_t Hnsw::count() const { return state_->row_of.size(); }
 const RowSet& Hnsw::rows() const { return state_->rows; }
 
-std::vector<Scored> Hnsw::search(std::span<const float> query, const RowSet& allowed, size_t limit, size_t ef,
-                                 size_t* scored) const {
+void Hnsw::find(const IndexQuery& query, std::vector<Scored>& found, size_t& compared) const {
   State& state = *state_;
-  assert(query.size() == state.table.dim() && allowed.size() == state.table.count() && ef >= 1);
-  RowSet wanted = state.rows;
-  wanted.grow(state.table.count());
-  wanted.intersect(allowed);
-  const size_t available = wanted.count();
-  const size_t breadth = std::max(ef, limit);
+  assert(query.limit >= 1 && query.candidates >= query.limit && query.effort >= 1);
+  found.clear();
+  if (query.available == 0) return;
+  const size_t breadth = std::max(query.effort, query.limit);
   Walker& walker = state.walker;
   walker.compared = 0;
+  state.distance->prepare(query.vector);
 
   // A walk meets wanted rows as rarely as they are in the graph, so to find `breadth` of them it compares about
-  // kComparedPerCandidate * breadth * count / available vectors. A scan compares `available`.
+  // kComparedPerCandidate * breadth * count / available nodes. A scan compares `available`.
+  const auto available = static_cast<double>(query.available);
   const double walk_cost = kComparedPerCandidate * static_cast<double>(breadth) * static_cast<double>(count());
-  const bool scan_is_cheaper =
-      available <= breadth || static_cast<double>(available) * static_cast<double>(available) <= walk_cost;
-
-  std::vector<Scored> found;
-  if (limit > 0 && !scan_is_cheaper) {
-    state.distance->prepare(query);
-    const auto nearest = walker.to_query(breadth, wanted, state.row_of);
-    state.candidates.clear();
-    for (const Near& near : nearest.first(std::min(nearest.size(), rescored(limit)))) {
-      state.candidates.push_back(state.row_of[near.node]);
+  const bool scan_is_cheaper = query.available <= breadth || available * available <= walk_cost;
+  if (!scan_is_cheaper) {
+    const bool all = query.available == count();
+    const auto nearest = walker.to_query(breadth, all ? nullptr : &query.allowed, state.row_of);
+    for (const Near& near : nearest.first(std::min(nearest.size(), query.candidates))) {
+      found.push_back({state.row_of[near.node], -near.distance});
     }
-    found = rescore(state.table, state.metric, query, state.candidates, limit);
   }
   // The walk may end early where links into the wanted rows are missing.
-  if (found.size() < std::min(limit, available)) {
-    found = flat_search(state.table, state.metric, query, wanted, limit);
-    walker.compared += available;
-  }
-  if (scored != nullptr) *scored = walker.compared;
-  return found;
+  if (found.size() < std::min(query.limit, query.available)) state.scan(query.allowed, query.candidates, found);
+  compared += walker.compared;
 }
 
 size_t Hnsw::memory_bytes() const {
@@ -197,7 +202,8 @@ size_t Hnsw::memory_bytes() const {
   const size_t node_bytes =
       graph.size_data_per_element_ + sizeof(char*) + sizeof(int) + sizeof(std::mutex) + sizeof(hnswlib::vl_type);
   return graph.max_elements_ * node_bytes + state_->upper_bytes + state_->row_of.capacity() * sizeof(RowId) +
-         state_->rows.size() / 8 + state_->distance->memory_bytes();
+         state_->rows.size() / 8 + state_->codes.memory_bytes() + state_->distance->memory_bytes() +
+         (state_->code ? state_->code->memory_bytes() : 0);
 }
 
 // Sections, all of one dimension:
@@ -206,7 +212,8 @@ size_t Hnsw::memory_bytes() const {
 //   hnsw.levels   u8   highest level of each node
 //   hnsw.degrees  u8   links of each node on each of its levels: node 0 level 0, node 0 level 1, ...
 //   hnsw.links    u32  the nodes linked to, in the same order
-StateSections Hnsw::sections() const {
+//   hnsw.codes    u8   the code of each node, where they are wanted
+StateSections Hnsw::sections(bool with_codes) const {
   const State& state = *state_;
   const uint32_t nodes = static_cast<uint32_t>(count());
   std::vector<uint8_t> levels, degrees;
@@ -232,11 +239,14 @@ StateSections Hnsw::sections() const {
   sections.push_back(copy_state<uint8_t>("hnsw.levels", levels));
   sections.push_back(copy_state<uint8_t>("hnsw.degrees", degrees));
   sections.push_back(std::move(links));
+  if (state.code) append_learned(*state.code, sections);
+  if (with_codes) sections.push_back(state.codes.section("hnsw.codes"));
   return sections;
 }
 
-Result<std::unique_ptr<Hnsw>> Hnsw::from_sections(const SectionViews& sections, const VectorTable& table, Metric metric,
-                                                  HnswOptions options) {
+Status Hnsw::load(const SectionViews& sections, size_t row_count, const VectorTable* table) {
+  State& state = *state_;
+  assert(count() == 0 && (table != nullptr || state.code));
   ASSIGN_OR_RETURN(const auto header, section_elements<uint32_t>(sections, "hnsw.header"));
   ASSIGN_OR_RETURN(const auto rows, section_elements<uint32_t>(sections, "hnsw.rows"));
   ASSIGN_OR_RETURN(const auto levels, section_elements<uint8_t>(sections, "hnsw.levels"));
@@ -245,16 +255,16 @@ Result<std::unique_ptr<Hnsw>> Hnsw::from_sections(const SectionViews& sections, 
 
   if (header.size() != 4) return malformed("the header has a wrong length");
   const uint32_t m = header[0], nodes = header[1], entry = header[2], top = header[3];
-  if (m != options.m) {
-    return malformed("the graph was built with m " + std::to_string(m) + ", not " + std::to_string(options.m));
+  if (m != state.options.m) {
+    return malformed("the graph was built with m " + std::to_string(m) + ", not " + std::to_string(state.options.m));
   }
   if (rows.size() != nodes || levels.size() != nodes) return malformed("nodes are missing or surplus");
-  if (nodes > table.count()) return malformed("more nodes than vectors");
+  if (nodes > row_count) return malformed("more nodes than rows");
 
-  RowSet seen(table.count());
+  RowSet seen(row_count);
   for (uint32_t node = 0; node < nodes; ++node) {
     const uint32_t row = rows[node];
-    if (row >= table.count() || seen.contains(row)) return malformed("a row is unknown or stands twice");
+    if (row >= row_count || seen.contains(row)) return malformed("a row is unknown or stands twice");
     seen.insert(row);
   }
   size_t lists = 0;
@@ -284,9 +294,12 @@ Result<std::unique_ptr<Hnsw>> Hnsw::from_sections(const SectionViews& sections, 
   }
   if (link != links.size()) return malformed("links are surplus");
 
-  auto hnsw = std::make_unique<Hnsw>(table, metric, options);
-  State& state = *hnsw->state_;
-  if (nodes > kFirstCapacity) state.grow(std::bit_ceil(size_t{nodes}));
+  if (table == nullptr) {
+    ASSIGN_OR_RETURN(state.codes, CodeTable::from_section(sections, "hnsw.codes", *state.code, nodes));
+  } else {
+    for (uint32_t node = 0; node < nodes; ++node) state.distance->append(rows[node], table->row(rows[node]));
+  }
+  if (nodes > kFirstCapacity) state.grow(nodes);
   list = link = 0;
   for (uint32_t node = 0; node < nodes; ++node) {
     state.append_node(rows[node], levels[node]);
@@ -300,7 +313,7 @@ Result<std::unique_ptr<Hnsw>> Hnsw::from_sections(const SectionViews& sections, 
     state.graph.enterpoint_node_ = entry;
     state.graph.maxlevel_ = static_cast<int>(top);
   }
-  return hnsw;
+  return {};
 }
 
 }  // namespace nearfield

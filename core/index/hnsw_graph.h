@@ -117,9 +117,10 @@ class Walker {
  public:
   Walker(const Graph& graph, NodeDistance& distance) : graph_(graph), distance_(distance) {}
 
-  // The nodes nearest to the prepared query on the lowest level whose rows are `wanted`, at most `ef`, nearest first,
-  // until the next walk. `row_of` names the row of each node. Other nodes are walked through, but not kept.
-  std::span<const Near> to_query(size_t ef, const RowSet& wanted, const std::vector<RowId>& row_of);
+  // The nodes nearest to the prepared query on the lowest level whose rows are `wanted` (null: all), at most `ef`,
+  // nearest first, until the next walk. `row_of` names the row of each node. Other nodes are walked through, but not
+  // kept.
+  std::span<const Near> to_query(size_t ef, const RowSet* wanted, const std::vector<RowId>& row_of);
   // The nodes nearest to `node` on one level, begun at `start`.
   std::span<const Near> to_node(NodeId node, NodeId start, int level, size_t ef);
 

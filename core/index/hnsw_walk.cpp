@@ -108,8 +108,8 @@ Near Walker::descend() {
   return best;
 }
 
-std::span<const Near> Walker::to_query(size_t ef, const RowSet& wanted, const std::vector<RowId>& row_of) {
-  walk(descend(), 0, ef, nullptr, {&wanted, row_of.data()});
+std::span<const Near> Walker::to_query(size_t ef, const RowSet* wanted, const std::vector<RowId>& row_of) {
+  walk(descend(), 0, ef, nullptr, {wanted, row_of.data()});
   return pool_;
 }
 

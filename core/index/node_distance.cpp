@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "core/metric/kernels.h"
-#include "core/quant/code_table.h"
 
 namespace nearfield {
 
@@ -26,7 +25,7 @@ class VectorDistance : public NodeDistance {
   VectorDistance(const VectorTable& table, Metric metric)
       : table_(table), metric_(metric), kernel_(fast_kernel(metric)) {}
 
-  void append(RowId row) override { rows_.push_back(row); }
+  void append(RowId row, std::span<const float>) override { rows_.push_back(row); }
   void prepare(std::span<const float> query) override {
     query_.assign(query.begin(), query.end());
     query_norm_ = narrowed(vector_norm(query));
@@ -80,19 +79,18 @@ class VectorDistance : public NodeDistance {
 
 class CodeDistance : public NodeDistance {
  public:
-  CodeDistance(const VectorTable& table, std::unique_ptr<VectorCode> code)
-      : table_(table), code_(std::move(code)), codes_(code_->code_bytes()) {}
+  CodeDistance(const VectorCode& code, CodeTable& codes) : code_(code), codes_(codes) {}
 
-  void append(RowId row) override { code_->encode(table_.row(row), codes_.append(), scratch_); }
-  void prepare(std::span<const float> query) override { code_->prepare(query, query_); }
+  void append(RowId, std::span<const float> vector) override { code_.encode(vector, codes_.append(), scratch_); }
+  void prepare(std::span<const float> query) override { code_.prepare(query, query_); }
   void to_query(std::span<const NodeId> nodes, float* distances) override {
-    compare(nodes, distances, [&](auto codes, auto scores) { code_->score(query_, codes, scores); });
+    compare(nodes, distances, [&](auto codes, auto scores) { code_.score(query_, codes, scores); });
   }
   void between(NodeId from, std::span<const NodeId> nodes, float* distances) override {
     const uint8_t* const self = codes_.row(from);
-    compare(nodes, distances, [&](auto codes, auto scores) { code_->between(self, codes, scores); });
+    compare(nodes, distances, [&](auto codes, auto scores) { code_.between(self, codes, scores); });
   }
-  size_t memory_bytes() const override { return codes_.memory_bytes() + code_->memory_bytes(); }
+  size_t memory_bytes() const override { return 0; }
 
  private:
   template <typename Score>
@@ -107,17 +105,16 @@ class CodeDistance : public NodeDistance {
     }
   }
 
-  const VectorTable& table_;
-  std::unique_ptr<VectorCode> code_;
-  CodeTable codes_;  // by node
+  const VectorCode& code_;
+  CodeTable& codes_;  // by node
   CodeScratch scratch_;
   PreparedQuery query_;
 };
 
 }  // namespace
 
-std::unique_ptr<NodeDistance> code_distance(const VectorTable& table, std::unique_ptr<VectorCode> code) {
-  return std::make_unique<CodeDistance>(table, std::move(code));
+std::unique_ptr<NodeDistance> code_distance(const VectorCode& code, CodeTable& codes) {
+  return std::make_unique<CodeDistance>(code, codes);
 }
 
 std::unique_ptr<NodeDistance> vector_distance(const VectorTable& table, Metric metric) {

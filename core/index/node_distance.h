@@ -11,7 +11,7 @@
 #include "core/base/row_set.h"
 #include "core/index/vector_table.h"
 #include "core/metric/metric.h"
-#include "core/quant/code.h"
+#include "core/quant/code_table.h"
 
 namespace nearfield {
 
@@ -21,8 +21,8 @@ class NodeDistance {
  public:
   virtual ~NodeDistance() = default;
 
-  // The next node stands for `row`, whose vector is there. May throw std::bad_alloc and then has not changed.
-  virtual void append(RowId row) = 0;
+  // The next node stands for `row`, with that vector. May throw std::bad_alloc and then has not changed.
+  virtual void append(RowId row, std::span<const float> vector) = 0;
   // Makes `query` the one that to_query() compares with.
   virtual void prepare(std::span<const float> query) = 0;
   // One distance for each of `nodes`. REQUIRES: nodes that were appended; a query that was prepared.
@@ -34,7 +34,8 @@ class NodeDistance {
 
 // By the vectors themselves, in single precision. Keeps a reference to `table`.
 std::unique_ptr<NodeDistance> vector_distance(const VectorTable& table, Metric metric);
-// By codes, which are made of the table's vectors as nodes are appended. Keeps a reference to `table`.
-std::unique_ptr<NodeDistance> code_distance(const VectorTable& table, std::unique_ptr<VectorCode> code);
+// By codes, which are made of the vectors as nodes are appended; `codes` are those of the first ones. Both belong to
+// the caller and stay where they are. REQUIRES: code.compares_rows().
+std::unique_ptr<NodeDistance> code_distance(const VectorCode& code, CodeTable& codes);
 
 }  // namespace nearfield

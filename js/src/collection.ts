@@ -14,6 +14,7 @@ import {
 } from './check.js';
 import type { Session } from './session.js';
 import { NearfieldError, invalid } from './errors.js';
+import type { CodeKind } from './generated/code-kinds.js';
 import type { IndexKind } from './generated/kinds.js';
 import type { Metric } from './generated/metrics.js';
 import { Message } from './message.js';
@@ -28,9 +29,6 @@ import {
   type Part,
   type SearchOptions,
 } from './search.js';
-
-/** How an index holds vectors while it compares them. */
-export type CodeKind = 'f32' | 'rq8';
 
 /** What a collection is; fixed when it is created. */
 export interface CollectionSchema {
@@ -49,16 +47,22 @@ export interface CollectionSchema {
         /** hnsw: breadth of the search that finds them; default 200. */
         efConstruct?: number | undefined;
         /**
-         * hnsw: what the graph compares. 'rq8': one byte a component after a rotation; hits are rescored by the vectors.
-         * 'f32': the vectors themselves. Default 'rq8', but 'f32' for manhattan and where rq8 would not take half the
-         * room or less.
+         * What is compared; hits are then rescored by the vectors. Bytes a component in brackets.
+         *
+         * 'f32' (4): the vectors themselves. 'f16' (2). 'rq8' (1), 'rq4' (1/2): after a rotation. 'sq8' (1): between the
+         * least and greatest value of each component, learned from the points. 'rabitq' (1/8): signs around the mean, for
+         * 'flat' alone. The rotating ones, 'rq8', 'rq4' and 'rabitq', are not for manhattan.
+         *
+         * Default for hnsw 'rq8', but 'f32' for manhattan and where rq8 would not take half the room or less; for flat
+         * 'f32', an exact scan.
          */
         code?: CodeKind | undefined;
       }
     | undefined;
   /**
-   * 'onDemand': vectors stay in storage, and every search among them reads all that are allowed: exact, in little memory,
-   * but not fast. Not with index 'hnsw'. Default 'memory'.
+   * 'onDemand': vectors stay in storage. An index then holds its own codes of them in memory, and a search reads those
+   * of the best few; without an index (few points, or kind 'flat' with code 'f32') it reads all that are allowed. Default
+   * 'memory'.
    */
   vectorStorage?: 'memory' | 'onDemand' | undefined;
   /**

@@ -10,7 +10,8 @@
 #include <cstdlib>
 
 #include "core/index/flat.h"
-#include "core/index/hnsw.h"
+#include "core/index/make_index.h"
+#include "tests/support/index_search.h"
 #include "tests/support/vectors.h"
 
 using namespace nearfield;
@@ -26,10 +27,11 @@ int main(int count, char** arguments) {
     return i < count ? static_cast<size_t>(std::strtoull(arguments[i], nullptr, 10)) : fallback;
   };
   const size_t rows = number(2, 50'000);
-  HnswOptions options;
+  IndexOptions options;
+  options.kind = IndexKind::kHnsw;
   if (count > 1) options.code = parse_code_kind(arguments[1]).value();
-  options.m = number(3, 16);
-  options.ef_construct = number(4, 200);
+  options.hnsw.m = number(3, 16);
+  options.hnsw.ef_construct = number(4, 200);
   std::vector<size_t> efs;
   for (int i = 5; i < count; ++i) efs.push_back(number(i, 0));
   if (efs.empty()) efs = {24, 32, 48, 64, 96, 128};
@@ -50,12 +52,12 @@ int main(int count, char** arguments) {
   }
   std::printf("flat: %.0f queries/s\n", static_cast<double>(queries.count()) / (seconds() - start));
 
-  Hnsw hnsw(table, Metric::kCosine, options);
   start = seconds();
-  for (RowId row = 0; row < rows; ++row) hnsw.add(row);
+  const auto index = make_index(options, {Metric::kCosine, kRealDim, &table});
+  add_all(*index, table);
   const double built = seconds() - start;
   std::printf("built: %.0f rows/s, %.0f bytes a row beside the vectors\n", static_cast<double>(rows) / built,
-              static_cast<double>(hnsw.memory_bytes()) / static_cast<double>(rows));
+              static_cast<double>(index->memory_bytes()) / static_cast<double>(rows));
   for (const size_t ef : efs) {
     size_t right = 0, compared = 0;
     std::vector<double> rounds;
@@ -63,7 +65,7 @@ int main(int count, char** arguments) {
       start = seconds();
       for (size_t i = 0; i < queries.count(); ++i) {
         size_t scored = 0;
-        const auto found = hnsw.search(queries.row(i), all, 10, ef, &scored);
+        const auto found = search_index(*index, table, Metric::kCosine, queries.row(i), all, 10, ef, &scored);
         compared += scored;
         for (size_t j = 0; j < 10 && j < found.size(); ++j) right += found[j].score >= floor[i] ? 1 : 0;
       }

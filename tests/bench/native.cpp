@@ -37,7 +37,7 @@ class Native {
       if (const Status status = collection_->check(batch); !status.ok()) bench::fail("a row is refused");
       collection_->apply(std::move(batch));
     }
-    while (collection_->advance_index()) {
+    while (collection_->advance_index() == IndexStep::kMore) {
     }
   }
 

@@ -101,6 +101,46 @@ test('the plan of a search among vectors on demand says how it was carried out',
   await db.close();
 });
 
+test('an index of codes names the vectors that are read, whatever its kind, also after opening again', async (t) => {
+  const kinds = {
+    graph: { kind: 'hnsw', code: 'rq8', efConstruct: 40 },
+    learned: { kind: 'hnsw', code: 'sq8', efConstruct: 40 },
+    bytes: { kind: 'flat', code: 'rq8' },
+    nibbles: { kind: 'flat', code: 'rq4' },
+    bits: { kind: 'flat', code: 'rabitq' },
+  };
+  const path = join(temporaryFolder(t), 'db');
+  let db = await open({ path });
+  const memory = await db.collection('memory', base);
+  await memory.upsert(points(1500));
+  for (const [name, index] of Object.entries(kinds)) {
+    const asked = await db.collection(name, { ...base, index, vectorStorage: 'onDemand' });
+    await asked.upsert(points(1500));
+    await asked.optimize();
+    const { index: built, memory: held } = await asked.info();
+    assert.deepEqual([built.kind, built.code, built.unindexed], [index.kind, index.code, 0], name);
+    assert.equal(held.vectorBytes, 0);
+    assert.ok(held.indexBytes > 1500 * 4);
+  }
+  for (const round of [0, 1]) {
+    for (const name of Object.keys(kinds)) {
+      const asked = await db.collection(name);
+      let found = 0;
+      for (let seed = 0; seed < 20; seed++) {
+        const vector = randomVector(random(seed), 16);
+        const hits = await asked.search({ vector, explain: true });
+        const exact = await asked.search({ vector, exact: true });
+        found += hits.filter(({ score }) => score >= exact.at(-1).score).length;
+        if (name === 'graph') assert.equal(hits.plan.strategy, 'hnsw');
+      }
+      assert.ok(found >= 190, `${name}: ${found} of 200 in round ${round}`);
+    }
+    await db.close();
+    db = await open({ path });
+  }
+  await db.close();
+});
+
 test('a search that is under way when the database is closed gets its answer', async (t) => {
   const path = join(temporaryFolder(t), 'db');
   const db = await open({ path, cacheBytes: 0 });

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/database_model.h"
+#include "tests/support/vectors.h"
 
 using namespace nearfield;
 
@@ -423,4 +424,130 @@ TEST_CASE("on demand: a damaged index is built again from texts in storage") {
   REQUIRE(f.runner.open()->ok());
   CHECK(f.db().recovery().rebuilt == std::vector<std::string>{"notes"});
   CHECK(text_of(*f.search(50)) == expected);
+}
+
+// A collection of random vectors in storage, with an index that is asked before they are read.
+struct Indexed {
+  static constexpr size_t kDim = 12;
+
+  explicit Indexed(IndexKind kind, CodeKind code) : runner(volume, 3) {
+    Schema schema;
+    schema.dimension = kDim;
+    schema.metric = Metric::kEuclidean;
+    schema.kind = kind;
+    schema.code = code;
+    schema.hnsw.ef_construct = 40;
+    schema.vectors_on_demand = true;
+    REQUIRE(runner.open()->ok());
+    REQUIRE(runner.host.run(runner.database->collection("notes", schema)).ok());
+  }
+  void write(size_t first, size_t count) {
+    CollectionBatch batch{"notes", {}};
+    for (size_t i = first; i < first + count; ++i) {
+      batch.batch.upserts.push_back({"p" + std::to_string(i), random_vector(random, kDim), "", ""});
+    }
+    REQUIRE(runner.host.run(runner.database->write({std::move(batch)}, Durability::kStrict)).ok());
+  }
+  Database& db() { return *runner.database; }
+  const Collection& notes() { return *db().find("notes"); }
+  // Share of the true ten that searches find; they must say exact scores.
+  double recall() {
+    size_t right = 0;
+    Random queries(17);
+    for (int i = 0; i < 20; ++i) {
+      SearchRequest request;
+      const std::vector<float> query = random_vector(queries, kDim);
+      request.vector = query;
+      const auto found = runner.host.run(db().search("notes", request, {true, true}));
+      request.exact = true;
+      const auto exact = runner.host.run(db().search("notes", request, {}));
+      REQUIRE(found.ok());
+      REQUIRE(exact.ok());
+      REQUIRE(found->hits.size() == exact->hits.size());
+      for (size_t hit = 0; hit < found->hits.size(); ++hit) {
+        right += found->hits[hit].score >= exact->hits.back().score ? 1 : 0;
+        CHECK(found->hits[hit].score == exact_score(Metric::kEuclidean, query, found->hits[hit].row.vector));
+      }
+      strategy = found->plan.strategy;
+      CHECK(exact->plan.strategy == "flat");
+    }
+    return static_cast<double>(right) / 200;
+  }
+
+  SimulatedVolume volume;
+  DatabaseRunner runner;
+  Random random{5};
+  std::string strategy;
+};
+
+TEST_CASE("on demand: an index names the rows that are read") {
+  const auto [kind, code] =
+      GENERATE(std::pair(IndexKind::kHnsw, CodeKind::kF32), std::pair(IndexKind::kHnsw, CodeKind::kRq8),
+               std::pair(IndexKind::kHnsw, CodeKind::kSq8), std::pair(IndexKind::kFlat, CodeKind::kRq8),
+               std::pair(IndexKind::kFlat, CodeKind::kSq8));
+  INFO(index_kind_name(kind) << " " << code_kind_name(code));
+  Indexed f(kind, code);
+  CHECK(f.recall() == 0);
+  f.write(0, 900);
+  REQUIRE(f.runner.host.run(f.db().checkpoint()).ok());
+  CHECK(f.recall() >= 0.97);
+  f.write(900, 600);
+  // Partly in memory, partly in storage, and not all of it indexed.
+  CHECK(f.recall() >= 0.97);
+  REQUIRE(f.runner.host.run(f.db().checkpoint()).ok());
+  CHECK(f.notes().indexing() == (kind == IndexKind::kHnsw || code == CodeKind::kSq8));
+  CHECK(f.recall() >= 0.97);
+  REQUIRE(f.runner.host.run(f.db().maintain()).ok());
+  CHECK(!f.notes().indexing());
+  CHECK(f.notes().indexed() == 1'500);
+  CHECK(f.recall() >= 0.97);
+  CHECK(f.strategy == index_kind_name(kind));
+  CHECK(f.notes().info().code == code);
+  CHECK(f.notes().info().vector_bytes == 0);
+
+  // Saved and loaded, the vectors being elsewhere.
+  const double recall = f.recall();
+  REQUIRE(f.runner.host.run(f.db().close()).ok());
+  REQUIRE(f.runner.open()->ok());
+  CHECK(f.db().recovery().rebuilt.empty());
+  CHECK(f.notes().indexed() == 1'500);
+  CHECK(f.recall() == recall);
+
+  // A damaged index is made again from what is in storage.
+  REQUIRE(f.runner.host.run(f.db().close()).ok());
+  for (auto& [name, file] : f.volume.files) {
+    if (name.starts_with("index-")) file.bytes[file.bytes.size() / 2] ^= 1;
+  }
+  REQUIRE(f.runner.open()->ok());
+  CHECK(f.db().recovery().rebuilt == std::vector<std::string>{"notes"});
+  REQUIRE(f.runner.host.run(f.db().maintain()).ok());
+  CHECK(f.notes().indexed() == 1'500);
+  CHECK(f.recall() >= 0.97);
+
+  // Half replaced, and compacted: a smaller index, without the dead rows.
+  f.write(0, 750);
+  REQUIRE(f.runner.host.run(f.db().compact("notes")).ok());
+  REQUIRE(f.runner.host.run(f.db().maintain()).ok());
+  CHECK(f.notes().row_count() == 1'500);
+  CHECK(f.notes().indexed() == 1'500);
+  CHECK(f.recall() >= 0.97);
+}
+
+TEST_CASE("on demand: indexing from storage lives through deletes and ends when it is told to") {
+  Indexed f(IndexKind::kHnsw, CodeKind::kF32);
+  f.write(0, 1'500);
+  REQUIRE(f.runner.host.run(f.db().checkpoint()).ok());
+  auto maintaining = f.db().maintain();
+  maintaining.start();
+  for (int i = 0; i < 20; ++i) REQUIRE(f.runner.host.step());
+  CollectionBatch batch{"notes", {}};
+  for (size_t i = 0; i < 1'500; i += 2) batch.batch.deletes.push_back("p" + std::to_string(i));
+  REQUIRE(f.runner.host.run(f.db().write({std::move(batch)}, Durability::kStrict)).ok());
+  f.db().cancel_compaction("notes");
+  while (!maintaining.done()) REQUIRE(f.runner.host.step());
+  CHECK(f.notes().indexing());
+  CHECK(f.recall() >= 0.97);
+  REQUIRE(f.runner.host.run(f.db().maintain()).ok());
+  CHECK(!f.notes().indexing());
+  CHECK(f.recall() >= 0.97);
 }

@@ -321,7 +321,7 @@ TEST_CASE("a graph finds nearly what a scan finds, also through filters and tomb
     batch.upserts.push_back(point("p" + std::to_string(i), random_vector(random, kDim), "", payload.dump()));
   }
   collection.apply(std::move(batch));
-  while (collection.advance_index()) {
+  while (collection.advance_index() == IndexStep::kMore) {
   }
   REQUIRE(collection.unindexed() == 0);
   Batch deletes;
@@ -385,7 +385,7 @@ TEST_CASE("rows that the graph does not have yet are found all the same") {
   };
   check(collection);
   size_t steps = 0;
-  for (size_t left = collection.unindexed(); collection.advance_index(); ++steps) {
+  for (size_t left = collection.unindexed(); collection.advance_index() == IndexStep::kMore; ++steps) {
     REQUIRE(collection.unindexed() < left);
     left = collection.unindexed();
     if (steps % 4 != 0) continue;
@@ -505,4 +505,69 @@ TEST_CASE("derived state of other rows or damaged sections is refused, and nothi
   CHECK(ids(collection.search(request)) == before);
   CHECK(collection.attach_derived(sections));
   CHECK(ids(collection.search(request)) == before);
+}
+
+TEST_CASE("a flat index of learned codes begins once there is enough to learn from") {
+  for (const CodeKind code : {CodeKind::kSq8, CodeKind::kRaBitQ}) {
+    constexpr size_t kDim = 16;
+    Schema schema;
+    schema.dimension = kDim;
+    schema.kind = IndexKind::kFlat;
+    schema.code = code;
+    Collection collection("c", schema);
+    Random random(3);
+    const auto write = [&](size_t first, size_t count) {
+      Batch batch;
+      for (size_t i = first; i < first + count; ++i) {
+        batch.upserts.push_back(point("p" + std::to_string(i), random_vector(random, kDim), "", ""));
+      }
+      collection.apply(std::move(batch));
+      while (collection.advance_index() == IndexStep::kMore) {
+      }
+    };
+    // The best ten, as an exact search finds them.
+    const auto check = [&] {
+      SearchRequest request;
+      const std::vector<float> query = random_vector(random, kDim);
+      request.vector = query;
+      const auto found = collection.search(request);
+      request.exact = true;
+      const auto exact = collection.search(request);
+      REQUIRE(found.ok());
+      size_t right = 0;
+      for (const Hit& hit : found->hits) right += hit.score >= exact->hits.back().score ? 1 : 0;
+      CHECK(right >= 9);
+    };
+    write(0, 999);
+    CHECK(collection.info().code == CodeKind::kF32);
+    CHECK(collection.info().reason.find("999 rows are too few to learn from") != std::string::npos);
+    CHECK(collection.unindexed() == 0);
+    write(999, 200);
+    CHECK(collection.info().code == code);
+    CHECK(collection.indexed() == 1'199);
+    write(500, 1'500);
+    CHECK(collection.indexed() == 2'699);
+    Collection copy("c", schema);
+    Batch all;
+    for (const RowView& row : collection.scroll(nullptr, "", 10'000)) {
+      all.upserts.push_back(point(std::string(row.id), {row.vector.begin(), row.vector.end()}, "", ""));
+    }
+    collection.compact();
+    while (collection.advance_index() == IndexStep::kMore) {
+    }
+    CHECK(collection.indexed() == 2'000);
+    CHECK(collection.unindexed() == 0);
+    for (int i = 0; i < 5; ++i) check();
+
+    copy.defer_derived(true);
+    copy.apply(std::move(all));
+    copy.rebuild_derived();
+    copy.defer_derived(false);
+    while (copy.advance_index() == IndexStep::kMore) {
+    }
+    CHECK(copy.indexed() == 2'000);
+    CHECK(copy.attach_derived(gathered(collection.derived())));
+    CHECK(copy.indexed() == 2'000);
+    CHECK(copy.unindexed() == 0);
+  }
 }

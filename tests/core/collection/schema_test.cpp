@@ -45,7 +45,7 @@ TEST_CASE("defaults and values") {
 }
 
 TEST_CASE("graphs walk codes where these pay") {
-  const auto code = [](const char* json) { return parsed(json)->hnsw.code; };
+  const auto code = [](const char* json) { return parsed(json)->index(IndexKind::kHnsw).code; };
   CHECK(code(R"({"dimension": 384})") == CodeKind::kRq8);
   CHECK(code(R"({"dimension": 384, "metric": "euclidean"})") == CodeKind::kRq8);
   CHECK(code(R"({"dimension": 384, "metric": "manhattan"})") == CodeKind::kF32);
@@ -73,7 +73,7 @@ TEST_CASE("bad schemas name the option") {
            {R"({"dimensions": 3})", Code::kConfigError, "known are dimension, metric, index, text"},
            {R"({"vectorStorage": true})", Code::kConfigError, "schema.vectorStorage"},
            {R"({"payloadStorage": "disk"})", Code::kConfigError, "disk"},
-           {R"({"vectorStorage": "onDemand", "index": "hnsw"})", Code::kUnsupported, "auto or flat"},
+           {R"({"dimension": 64, "index": {"kind": "hnsw", "code": "rabitq"}})", Code::kUnsupported, "kind flat"},
            {R"({"dimension": "3"})", Code::kConfigError, "schema.dimension"},
            {R"({"dimension": null})", Code::kConfigError, "schema.dimension"},
            {R"({"dimension": -1})", Code::kInvalidArgument, "got -1"},
@@ -88,7 +88,8 @@ TEST_CASE("bad schemas name the option") {
            {R"({"index": {"kind": "hnsw", "code": 8}})", Code::kConfigError, "schema.index.code"},
            {R"({"index": {"kind": "hnsw", "code": "rq9"}})", Code::kInvalidArgument, "rq9"},
            {R"({"dimension": 64, "index": {"kind": "hnsw", "code": "pq"}})", Code::kUnsupported, "pq"},
-           {R"({"dimension": 64, "index": {"kind": "flat", "code": "rq8"}})", Code::kUnsupported, "use f32"},
+           {R"({"dimension": 64, "metric": "manhattan", "index": {"kind": "flat", "code": "rabitq"}})",
+            Code::kUnsupported, "use f32"},
            {R"({"dimension": 64, "metric": "manhattan", "index": {"kind": "hnsw", "code": "rq8"}})", Code::kUnsupported,
             "manhattan"},
            {R"({"index": {"kind": "hnsw", "M": 3}})", Code::kConfigError, "known are kind, code, m, efConstruct"},

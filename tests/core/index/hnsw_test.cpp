@@ -5,6 +5,8 @@
 #include <limits>
 
 #include "core/index/flat.h"
+#include "core/index/make_index.h"
+#include "tests/support/index_search.h"
 #include "tests/support/vectors.h"
 
 using namespace nearfield;
@@ -18,10 +20,18 @@ constexpr size_t kRows = 10'000;
 constexpr size_t kRows = 4'000;
 #endif
 
-std::unique_ptr<Hnsw> built(const VectorTable& table, Metric metric, HnswOptions options = {}) {
-  auto hnsw = std::make_unique<Hnsw>(table, metric, options);
-  for (RowId row = 0; row < table.count(); ++row) hnsw->add(row);
+IndexOptions graph_of(HnswOptions options, CodeKind code) { return {IndexKind::kHnsw, code, options}; }
+
+std::unique_ptr<VectorIndex> built(const VectorTable& table, Metric metric, HnswOptions options = {},
+                                   CodeKind code = CodeKind::kF32) {
+  auto hnsw = make_index(graph_of(options, code), {metric, table.dim(), &table});
+  add_all(*hnsw, table);
   return hnsw;
+}
+
+Result<std::unique_ptr<VectorIndex>> loaded_of(const Sections& sections, const VectorTable& table, Metric metric,
+                                               HnswOptions options, CodeKind code = CodeKind::kF32) {
+  return load_index(sections, graph_of(options, code), {metric, table.dim(), &table}, table.count());
 }
 
 RowSet all_rows(const VectorTable& table) { return RowSet(table.count(), true); }
@@ -49,13 +59,13 @@ struct Measured {
   double compared = 0;  // vectors a query
 };
 
-Measured measure(const Hnsw& hnsw, const VectorTable& table, Metric metric, MatrixView queries, const RowSet& allowed,
-                 size_t limit, size_t ef) {
+Measured measure(const VectorIndex& hnsw, const VectorTable& table, Metric metric, MatrixView queries,
+                 const RowSet& allowed, size_t limit, size_t ef) {
   size_t right = 0, wanted = 0, compared = 0;
   for (size_t i = 0; i < queries.count(); ++i) {
     const auto exact = flat_search(table, metric, queries.row(i), allowed, limit);
     size_t scored = 0;
-    const auto found = hnsw.search(queries.row(i), allowed, limit, ef, &scored);
+    const auto found = search_index(hnsw, table, metric, queries.row(i), allowed, limit, ef, &scored);
     check_answer(found, table, metric, queries.row(i), allowed, limit);
     const size_t count = std::min(limit, exact.size());
     for (size_t j = 0; j < count; ++j) right += found[j].score >= exact[count - 1].score ? 1 : 0;
@@ -104,11 +114,12 @@ TEST_CASE("recall on real vectors, with and without filters and deletes") {
     if (share <= 0.1) CHECK(filtered.compared == static_cast<double>(allowed.count()));
   }
 
-  const auto loaded = Hnsw::from_sections(gathered(hnsw->sections()), table, Metric::kCosine, {});
+  const auto loaded = loaded_of(gathered(hnsw->sections(false)), table, Metric::kCosine, {});
   REQUIRE(loaded.ok());
   for (size_t i = 0; i < queries.count(); ++i) {
-    REQUIRE(same_answers((*loaded.value()).search(queries.row(i), all_rows(table), 10, 128, nullptr),
-                         hnsw->search(queries.row(i), all_rows(table), 10, 128, nullptr)));
+    REQUIRE(
+        same_answers(search_index(*loaded.value(), table, Metric::kCosine, queries.row(i), all_rows(table), 10, 128),
+                     search_index(*hnsw, table, Metric::kCosine, queries.row(i), all_rows(table), 10, 128)));
   }
 }
 
@@ -119,8 +130,7 @@ TEST_CASE("a graph of codes finds as much as one of vectors") {
   const VectorTable table = table_of({base, kRealDim});
   const MatrixView queries(query_values, kRealDim);
   for (const Metric metric : {Metric::kCosine, Metric::kDot, Metric::kEuclidean}) {
-    const HnswOptions options{.code = CodeKind::kRq8};
-    const auto coded = built(table, metric, options);
+    const auto coded = built(table, metric, {}, CodeKind::kRq8);
     const Measured measured = measure(*coded, table, metric, queries, all_rows(table), 10, 128);
     INFO(metric_name(metric) << " recall " << measured.recall << ", compared " << measured.compared);
     CHECK(measured.recall >= 0.98);
@@ -129,11 +139,11 @@ TEST_CASE("a graph of codes finds as much as one of vectors") {
     const Measured filtered = measure(*coded, table, metric, queries, random_rows(table.count(), 0.5, 7), 10, 128);
     CHECK(filtered.recall >= 0.98);
     // Codes are not stored; they come from the vectors again.
-    const auto loaded = Hnsw::from_sections(gathered(coded->sections()), table, metric, options);
+    const auto loaded = loaded_of(gathered(coded->sections(false)), table, metric, {}, CodeKind::kRq8);
     REQUIRE(loaded.ok());
     for (size_t i = 0; i < queries.count(); ++i) {
-      REQUIRE(same_answers((*loaded.value()).search(queries.row(i), all_rows(table), 10, 128, nullptr),
-                           coded->search(queries.row(i), all_rows(table), 10, 128, nullptr)));
+      REQUIRE(same_answers(search_index(*loaded.value(), table, metric, queries.row(i), all_rows(table), 10, 128),
+                           search_index(*coded, table, metric, queries.row(i), all_rows(table), 10, 128)));
     }
     CHECK(coded->memory_bytes() > kRows * 400);
   }
@@ -154,9 +164,10 @@ TEST_CASE("recall on random vectors, all metrics") {
 
 TEST_CASE("the same rows and seed give the same graph") {
   const VectorTable table = random_table(500, 8, 3);
-  CHECK(same_sections(built(table, Metric::kEuclidean)->sections(), built(table, Metric::kEuclidean)->sections()));
-  CHECK(!same_sections(built(table, Metric::kEuclidean)->sections(),
-                       built(table, Metric::kEuclidean, {.seed = 101})->sections()));
+  CHECK(same_sections(built(table, Metric::kEuclidean)->sections(false),
+                      built(table, Metric::kEuclidean)->sections(false)));
+  CHECK(!same_sections(built(table, Metric::kEuclidean)->sections(false),
+                       built(table, Metric::kEuclidean, {.seed = 101})->sections(false)));
 }
 
 TEST_CASE("a graph that was saved and loaded grows as if it had never left") {
@@ -166,16 +177,16 @@ TEST_CASE("a graph that was saved and loaded grows as if it had never left") {
   const auto kept = built(table, Metric::kCosine, options);
   for (const size_t saved_at : {0, 1, 2, 255, 256, 257, 700}) {
     Hnsw first(table, Metric::kCosine, options);
-    for (RowId row = 0; row < saved_at; ++row) first.add(row);
+    for (RowId row = 0; row < saved_at; ++row) first.add(row, table.row(row));
     Bytes bytes;
-    write_sections(gathered(first.sections()), bytes);
+    write_sections(gathered(first.sections(false)), bytes);
     const auto sections = read_sections(bytes);
     REQUIRE(sections.ok());
-    auto second = Hnsw::from_sections(sections.value(), table, Metric::kCosine, options);
+    auto second = loaded_of(sections.value(), table, Metric::kCosine, options);
     REQUIRE(second.ok());
     REQUIRE(second.value()->count() == saved_at);
-    for (auto row = static_cast<RowId>(saved_at); row < table.count(); ++row) second.value()->add(row);
-    REQUIRE(same_sections(second.value()->sections(), kept->sections()));
+    for (auto row = static_cast<RowId>(saved_at); row < table.count(); ++row) second.value()->add(row, table.row(row));
+    REQUIRE(same_sections(second.value()->sections(false), kept->sections(false)));
     CHECK(second.value()->memory_bytes() > 1200 * 4 * 9);
   }
 }
@@ -185,13 +196,13 @@ TEST_CASE("rows may be added in any order, and rows outside the graph are not fo
   Hnsw hnsw(table, Metric::kDot, {.m = 8});
   RowSet added(table.count());
   for (RowId row = 899; row > 0; row -= 29) {
-    hnsw.add(row);
+    hnsw.add(row, table.row(row));
     added.insert(row);
   }
   const std::vector<float> queries = random_queries(10, 6, 6);
   for (size_t i = 0; i < 10; ++i) {
     const auto query = MatrixView(queries, 6).row(i);
-    const auto found = hnsw.search(query, all_rows(table), 5, 10, nullptr);
+    const auto found = search_index(hnsw, table, Metric::kDot, query, all_rows(table), 5, 10);
     CHECK(same_answers(found, plain_search(table, Metric::kDot, query, added, 5)));
   }
 }
@@ -201,24 +212,24 @@ TEST_CASE("empty graphs, single rows and limits of every size") {
   Hnsw hnsw(table, Metric::kEuclidean, {});
   const std::vector<float> query = {1, 0, 0};
   size_t scored = 99;
-  CHECK(hnsw.search(query, RowSet(0), 10, 128, &scored).empty());
+  CHECK(search_index(hnsw, table, Metric::kEuclidean, query, RowSet(0), 10, 128, &scored).empty());
   CHECK(scored == 0);
   CHECK(hnsw.memory_bytes() > 0);
   table.append(query);
-  CHECK(hnsw.search(query, all_rows(table), 10, 128, nullptr).empty());
-  hnsw.add(0);
-  CHECK(hnsw.search(query, RowSet(1), 10, 128, nullptr).empty());
-  CHECK(hnsw.search(query, all_rows(table), 0, 1, nullptr).empty());
-  REQUIRE(hnsw.search(query, all_rows(table), 1'000'000'000, 1, &scored).size() == 1);
+  CHECK(search_index(hnsw, table, Metric::kEuclidean, query, all_rows(table), 10, 128).empty());
+  hnsw.add(0, query);
+  CHECK(search_index(hnsw, table, Metric::kEuclidean, query, RowSet(1), 10, 128).empty());
+  CHECK(search_index(hnsw, table, Metric::kEuclidean, query, all_rows(table), 0, 1).empty());
+  REQUIRE(search_index(hnsw, table, Metric::kEuclidean, query, all_rows(table), 1'000'000'000, 1, &scored).size() == 1);
   CHECK(scored == 1);
 
   const VectorTable many = random_table(600, 3, 7);
   const auto graph = built(many, Metric::kEuclidean);
   for (const size_t limit : {size_t{1}, size_t{5}, size_t{599}, size_t{600}, size_t{1'000'000'000}}) {
-    check_answer(graph->search(query, all_rows(many), limit, 1, nullptr), many, Metric::kEuclidean, query,
-                 all_rows(many), limit);
+    check_answer(search_index(*graph, many, Metric::kEuclidean, query, all_rows(many), limit, 1), many,
+                 Metric::kEuclidean, query, all_rows(many), limit);
   }
-  CHECK(graph->search(query, all_rows(many), 10, 1'000'000'000, nullptr).size() == 10);
+  CHECK(search_index(*graph, many, Metric::kEuclidean, query, all_rows(many), 10, 1'000'000'000).size() == 10);
 }
 
 TEST_CASE("vectors that no graph likes are still found") {
@@ -243,12 +254,13 @@ TEST_CASE("vectors that no graph likes are still found") {
       for (float& component : vector) component *= kScales[static_cast<size_t>(i) % std::size(kScales)];
       table.append(vector);
     }
-    const auto hnsw = built(table, metric, {.m = 2, .ef_construct = 10, .code = code});
+    const auto hnsw = built(table, metric, {.m = 2, .ef_construct = 10}, code);
     for (RowId row = 0; row < table.count(); row += 7) {
       const auto query = table.row(row);
-      check_answer(hnsw->search(query, all_rows(table), 10, 20, nullptr), table, metric, query, all_rows(table), 10);
+      check_answer(search_index(*hnsw, table, metric, query, all_rows(table), 10, 20), table, metric, query,
+                   all_rows(table), 10);
       const RowSet some = random_rows(table.count(), 0.6, row);
-      check_answer(hnsw->search(query, some, 10, 20, nullptr), table, metric, query, some, 10);
+      check_answer(search_index(*hnsw, table, metric, query, some, 10, 20), table, metric, query, some, 10);
     }
   }
 }
@@ -274,8 +286,8 @@ uint32_t get_u32(const Section& section, size_t index) {
 TEST_CASE("damaged sections are refused, field by field") {
   const HnswOptions options{.m = 4, .ef_construct = 40};
   const VectorTable table = random_table(300, 4, 9);
-  const Sections good = gathered(built(table, Metric::kCosine, options)->sections());
-  REQUIRE(Hnsw::from_sections(good, table, Metric::kCosine, options).ok());
+  const Sections good = gathered(built(table, Metric::kCosine, options)->sections(false));
+  REQUIRE(loaded_of(good, table, Metric::kCosine, options).ok());
   const uint32_t entry = get_u32(good[0], 2), top = get_u32(good[0], 3);
   REQUIRE(top >= 1);
   const auto& levels = good[2].bytes;
@@ -314,46 +326,46 @@ TEST_CASE("damaged sections are refused, field by field") {
     INFO(name);
     Sections bad = good;
     damage(bad);
-    CHECK(Hnsw::from_sections(bad, table, Metric::kCosine, options).code() == Code::kFormatError);
+    CHECK(loaded_of(bad, table, Metric::kCosine, options).code() == Code::kFormatError);
   }
 
   for (size_t i = 0; i < good.size(); ++i) {
     INFO(good[i].name);
     Sections bad = good;
     bad.erase(bad.begin() + static_cast<ptrdiff_t>(i));
-    CHECK(Hnsw::from_sections(bad, table, Metric::kCosine, options).code() == Code::kFormatError);
+    CHECK(loaded_of(bad, table, Metric::kCosine, options).code() == Code::kFormatError);
     bad = good;
     bad[i].type = ElementType::kI32;
-    CHECK(Hnsw::from_sections(bad, table, Metric::kCosine, options).code() == Code::kFormatError);
+    CHECK(loaded_of(bad, table, Metric::kCosine, options).code() == Code::kFormatError);
     // Cut anywhere, empty, and with one element too many.
     const size_t width = element_size(good[i].type);
     for (size_t size = 0; size < good[i].bytes.size(); size += width * (1 + good[i].bytes.size() / 500)) {
       bad = good;
       bad[i].bytes.resize(size);
-      REQUIRE(Hnsw::from_sections(bad, table, Metric::kCosine, options).code() == Code::kFormatError);
+      REQUIRE(loaded_of(bad, table, Metric::kCosine, options).code() == Code::kFormatError);
     }
     bad = good;
     bad[i].bytes.resize(bad[i].bytes.size() + width);
-    CHECK(Hnsw::from_sections(bad, table, Metric::kCosine, options).code() == Code::kFormatError);
+    CHECK(loaded_of(bad, table, Metric::kCosine, options).code() == Code::kFormatError);
   }
 
   // A graph of more rows than the table has.
   const VectorTable smaller = random_table(299, 4, 9);
-  CHECK(Hnsw::from_sections(good, smaller, Metric::kCosine, options).code() == Code::kFormatError);
+  CHECK(loaded_of(good, smaller, Metric::kCosine, options).code() == Code::kFormatError);
   // An empty graph with an entry.
   const Hnsw without(table, Metric::kCosine, options);
-  Sections empty = gathered(without.sections());
-  REQUIRE(Hnsw::from_sections(empty, table, Metric::kCosine, options).ok());
+  Sections empty = gathered(without.sections(false));
+  REQUIRE(loaded_of(empty, table, Metric::kCosine, options).ok());
   put_u32(empty[0], 2, 1);
-  CHECK(Hnsw::from_sections(empty, table, Metric::kCosine, options).code() == Code::kFormatError);
+  CHECK(loaded_of(empty, table, Metric::kCosine, options).code() == Code::kFormatError);
 }
 
 TEST_CASE("whatever passes the checks can be searched and grown") {
   const HnswOptions options{.m = 3, .ef_construct = 10};
   const VectorTable table = random_table(300, 4, 10);
   Hnsw first(table, Metric::kEuclidean, options);
-  for (RowId row = 0; row < 200; ++row) first.add(row);
-  const Sections good = gathered(first.sections());
+  for (RowId row = 0; row < 200; ++row) first.add(row, table.row(row));
+  const Sections good = gathered(first.sections(false));
   Random random(11);
   size_t accepted = 0;
   for (int i = 0; i < 1500; ++i) {
@@ -371,22 +383,22 @@ TEST_CASE("whatever passes the checks can be searched and grown") {
       section.bytes[at] = random.below(2) == 0 ? static_cast<uint8_t>(random.below(256))
                                                : static_cast<uint8_t>(section.bytes[at] ^ (1 << random.below(8)));
     }
-    auto loaded = Hnsw::from_sections(bad, table, Metric::kEuclidean, options);
+    auto loaded = loaded_of(bad, table, Metric::kEuclidean, options);
     if (!loaded.ok()) {
       REQUIRE(loaded.code() == Code::kFormatError);
       continue;
     }
     ++accepted;
-    Hnsw& hnsw = *loaded.value();
+    VectorIndex& hnsw = *loaded.value();
     RowSet present(table.count());
-    const Sections stored = gathered(hnsw.sections());
+    const Sections stored = gathered(hnsw.sections(false));
     for (size_t node = 0; node < hnsw.count(); ++node) present.insert(get_u32(stored[1], node));
     for (RowId row = 200; row < 260; ++row) {
-      if (!present.contains(row)) hnsw.add(row);
+      if (!present.contains(row)) hnsw.add(row, table.row(row));
       present.insert(row);
     }
-    check_answer(hnsw.search(table.row(5), all_rows(table), 10, 10, nullptr), table, Metric::kEuclidean, table.row(5),
-                 present, 10);
+    check_answer(search_index(hnsw, table, Metric::kEuclidean, table.row(5), all_rows(table), 10, 10), table,
+                 Metric::kEuclidean, table.row(5), present, 10);
   }
   // Both ways were taken.
   CHECK(accepted > 100);

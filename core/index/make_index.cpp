@@ -1,0 +1,82 @@
+#include "core/index/make_index.h"
+
+#include <algorithm>
+#include <string>
+
+#include "core/index/code_scan.h"
+
+namespace nearfield {
+
+namespace {
+
+// Of means and ranges, which is what codes learn.
+constexpr size_t kSampleRows = 4'096;
+
+// Null: the vectors in memory are compared themselves.
+std::unique_ptr<VectorIndex> with_code(const IndexOptions& options, const IndexPlace& place,
+                                       std::unique_ptr<const VectorCode> code) {
+  if (options.kind == IndexKind::kFlat) return std::make_unique<CodeScan>(std::move(code));
+  if (code == nullptr) return std::make_unique<Hnsw>(*place.vectors, place.metric, options.hnsw);
+  return std::make_unique<Hnsw>(std::move(code), options.hnsw);
+}
+
+}  // namespace
+
+Status check_code(IndexKind kind, CodeKind code, Metric metric, std::string_view what) {
+  const std::string name(code_kind_name(code));
+  const auto refused = [&](const std::string& why) {
+    return Error{Code::kUnsupported, std::string(what) + ": " + name + " " + why, shown(name)};
+  };
+  const bool rotates = code == CodeKind::kRq8 || code == CodeKind::kRq4 || code == CodeKind::kRaBitQ;
+  if (rotates && metric == Metric::kManhattan) {
+    return refused("rotates vectors, which changes manhattan distances; use f32, f16 or sq8");
+  }
+  if (code == CodeKind::kPq8 || code == CodeKind::kPq4) return refused("is for the kind ivf_pq");
+  if (kind == IndexKind::kHnsw && code == CodeKind::kRaBitQ) {
+    return refused("cannot compare two rows, as building a graph must; use rq8 or rq4, or the kind flat");
+  }
+  return {};
+}
+
+bool learns(const IndexOptions& options) { return VectorCode::is_trained(options.code); }
+
+size_t rows_to_learn(const IndexOptions&, size_t) { return kSampleRows; }
+
+std::unique_ptr<VectorIndex> make_index(const IndexOptions& options, const IndexPlace& place) {
+  assert(!learns(options));
+  if (options.kind != IndexKind::kFlat && options.code == CodeKind::kF32 && place.vectors != nullptr) {
+    return with_code(options, place, nullptr);
+  }
+  return with_code(options, place, VectorCode::make(options.code, place.metric, place.dim, options.hnsw.seed).value());
+}
+
+IndexTraining::IndexTraining(const IndexOptions& options, const IndexPlace& place, std::vector<float> sample)
+    : options_(options), place_(place), sample_(std::move(sample)) {
+  assert(learns(options_) && !sample_.empty());
+}
+
+bool IndexTraining::advance() { return false; }
+
+std::unique_ptr<VectorIndex> IndexTraining::take() {
+  const MatrixView sample(sample_, place_.dim);
+  return with_code(options_, place_,
+                   VectorCode::train(options_.code, place_.metric, sample, options_.hnsw.seed).value());
+}
+
+Result<std::unique_ptr<VectorIndex>> load_index(const SectionViews& sections, const IndexOptions& options,
+                                                const IndexPlace& place, size_t rows) {
+  std::unique_ptr<VectorIndex> index;
+  if (learns(options)) {
+    ASSIGN_OR_RETURN(std::unique_ptr<VectorCode> code, VectorCode::from_sections(sections));
+    if (code->kind() != options.code || code->metric() != place.metric || code->dim() != place.dim) {
+      return Error{Code::kFormatError, "section code.header: the code of another schema", ""};
+    }
+    index = with_code(options, place, std::move(code));
+  } else {
+    index = make_index(options, place);
+  }
+  RETURN_IF_ERROR(index->load(sections, rows, place.vectors));
+  return index;
+}
+
+}  // namespace nearfield
