@@ -558,7 +558,7 @@ Task<Status> Database::State::index_stored(std::string name, uint64_t cancellati
       }
       if (step == BodyScan::Step::kEnd && learning) {
         if (sample.empty()) co_return Error{Code::kStorageCorrupt, "the vectors of " + shown(name) + " are gone", ""};
-        live->memory.begin_training(std::move(sample));
+        live->memory.take_sample(std::move(sample));
       }
     }
     if (step == BodyScan::Step::kEnd) co_return Status();

@@ -367,6 +367,7 @@ CollectionInfo Collection::info() const {
   if (state.index) info.code = state.index->code();
   info.reason = state.choice.reason;
   info.unindexed = unindexed();
+  if (state.index) info.effort = state.effort > 0 ? state.effort : default_effort(*state.index);
   info.index_bytes = state.postings.memory_bytes() + (state.index ? state.index->memory_bytes() : 0);
   info.vector_bytes = state.vectors ? state.vectors->memory_bytes() : 0;
   info.payload_bytes = state.rows.memory_bytes() + state.resident.memory_bytes();
@@ -451,7 +452,7 @@ IndexStep Collection::advance_index() {
   return state_->advance_index(rows_indexed_at_once(state_->choice.kind, state_->schema.dimension));
 }
 
-bool Collection::indexing() const { return state_->wants_training() || unindexed() > 0; }
+bool Collection::indexing() const { return state_->wants_training() || state_->wants_tuning() || unindexed() > 0; }
 
 size_t Collection::indexed() const { return state_->index ? state_->index->count() : 0; }
 
@@ -462,11 +463,11 @@ size_t Collection::unindexed() const {
   return state.index ? state.rows.count() - state.unindexed : 0;
 }
 
-bool Collection::wants_sample() const { return state_->wants_training() && !state_->training; }
-RowSet Collection::sample_rows() const { return state_->sample_rows(); }
-void Collection::begin_training(std::vector<float> sample) {
-  if (wants_sample()) state_->begin_training(std::move(sample));
+bool Collection::wants_sample() const {
+  return (state_->wants_training() && !state_->training) || (state_->wants_tuning() && !state_->tuning);
 }
+RowSet Collection::sample_rows() const { return state_->sample_rows(); }
+void Collection::take_sample(std::vector<float> sample) { state_->take_sample(std::move(sample)); }
 
 RowSet Collection::rows_to_index() const {
   const State& state = *state_;

@@ -115,6 +115,7 @@ struct CollectionInfo {
   CodeKind code = CodeKind::kF32;  // what the index compares
   std::string reason;              // why the index is of this kind
   size_t unindexed = 0;            // rows that are still scanned, until the index has them
+  size_t effort = 0;               // ef or nprobe of searches that leave it to the collection; 0: there is no index
   size_t index_bytes = 0;          // graph and postings
   size_t vector_bytes = 0;
   size_t payload_bytes = 0;  // ids, texts and payloads
@@ -228,7 +229,7 @@ class Collection {
   bool wants_sample() const;
   RowSet sample_rows() const;
   RowSet rows_to_index() const;
-  void begin_training(std::vector<float> sample);
+  void take_sample(std::vector<float> sample);
   void index_row(RowId row, std::span<const float> vector);
 
   // Derived state: the graph and the postings, for the rows as they are now, as sections to be written before the

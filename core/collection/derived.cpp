@@ -11,11 +11,17 @@ namespace nearfield {
 namespace {
 
 // The section that says which rows the others belong to: u64 version, rows, hash of the live rows and of those with a
-// vector, the kind of index and the code (0: there is none), rows in it.
+// vector, the kind of index and the code (0: there is none), rows in it, the effort it was tuned to and the rows it
+// then had.
 constexpr std::string_view kRowsSection = "derived.rows";
-constexpr size_t kRowsValues = 7;
+constexpr size_t kRowsValues = 9;
 // Raise it when the analyzer or an index changes what it makes of a row, so that older sections are rebuilt.
 constexpr uint64_t kDerivedVersion = 2;
+
+// What a partitioned index is tuned to where the schema does not say.
+constexpr double kDefaultRecall = 0.95;
+// A hundred questions, and a thousand neighbours: the recall that is measured is right within a point.
+constexpr size_t kTuningRows = 200;
 
 uint64_t hash_rows(const RowSet& rows) {
   Bytes bits((rows.size() + 7) / 8);
@@ -84,6 +90,16 @@ bool Collection::State::wants_training() const {
          live_vector_count >= kLeastRowsToLearn;
 }
 
+double Collection::State::recall_target() const {
+  const bool graph = choice.kind == IndexKind::kHnsw, flat = choice.kind == IndexKind::kFlat;
+  return flat ? 0 : schema.recall.value_or(graph ? 0 : kDefaultRecall);
+}
+
+bool Collection::State::wants_tuning() const {
+  return !deferred && !stale && index && unindexed == rows.count() && recall_target() > 0 &&
+         index->count() >= std::max(kLeastRowsToLearn, 2 * tuned_rows);
+}
+
 RowId Collection::State::next_unindexed(RowId row) const {
   const auto end = static_cast<RowId>(rows.count());
   while (row < end && (!live.contains(row) || !with_vector.contains(row) || index->rows().contains(row))) ++row;
@@ -92,31 +108,35 @@ RowId Collection::State::next_unindexed(RowId row) const {
 
 IndexStep Collection::State::advance_index(size_t rows_left) {
   if (deferred || stale) return IndexStep::kDone;
-  if (wants_training()) {
-    if (rows_left == 0) return IndexStep::kMore;
-    if (training) {
-      if (!training->advance()) index = training->take(), training.reset(), unindexed = 0;
-    } else if (schema.vectors_on_demand) {
-      return IndexStep::kAway;
-    } else {
-      std::vector<float> sample;
-      sample_rows().for_each([&](RowId row) {
-        const std::span<const float> vector = vectors->row(row);
-        sample.insert(sample.end(), vector.begin(), vector.end());
-      });
-      begin_training(std::move(sample));
+  if (index) {
+    for (; (unindexed = next_unindexed(unindexed)) < rows.count(); --rows_left) {
+      const std::span<const float> vector = view(unindexed).vector;
+      if (vector.empty()) return IndexStep::kAway;
+      if (rows_left == 0) return IndexStep::kMore;
+      index->add(unindexed, vector);
     }
-    return IndexStep::kMore;
   }
-  if (!index) return IndexStep::kDone;
-  for (;; --rows_left) {
-    unindexed = next_unindexed(unindexed);
-    if (unindexed == rows.count()) return IndexStep::kDone;
-    const std::span<const float> vector = view(unindexed).vector;
-    if (vector.empty()) return IndexStep::kAway;
-    if (rows_left == 0) return IndexStep::kMore;
-    index->add(unindexed, vector);
+  if (!wants_training() && !wants_tuning()) return IndexStep::kDone;
+  if (rows_left == 0) return IndexStep::kMore;
+  if (training) {
+    if (!training->advance()) index = training->take(), training.reset(), unindexed = 0;
+  } else if (tuning) {
+    if (!tuning->advance(*index, live)) {
+      effort = tuning->effort();
+      tuned_rows = index->count();
+      tuning.reset();
+    }
+  } else if (schema.vectors_on_demand) {
+    return IndexStep::kAway;
+  } else {
+    std::vector<float> sample;
+    sample_rows().for_each([&](RowId row) {
+      const std::span<const float> vector = vectors->row(row);
+      sample.insert(sample.end(), vector.begin(), vector.end());
+    });
+    take_sample(std::move(sample));
   }
+  return IndexStep::kMore;
 }
 
 RowSet Collection::State::sample_rows() const {
@@ -127,7 +147,8 @@ RowSet Collection::State::sample_rows() const {
   });
   // The first places of a shuffle.
   Random random(schema.hnsw.seed);
-  const size_t wanted = std::min(rows_to_learn(index_options(), schema.dimension), candidates.size());
+  const size_t most = wants_training() ? rows_to_learn(index_options(), schema.dimension) : kTuningRows;
+  const size_t wanted = std::min(most, candidates.size());
   for (size_t i = 0; i < wanted; ++i) {
     std::swap(candidates[i], candidates[i + random.below(candidates.size() - i)]);
     sample.insert(candidates[i]);
@@ -135,8 +156,13 @@ RowSet Collection::State::sample_rows() const {
   return sample;
 }
 
-void Collection::State::begin_training(std::vector<float> sample) {
-  training = std::make_unique<IndexTraining>(index_options(), index_place(), std::move(sample));
+void Collection::State::take_sample(std::vector<float> sample) {
+  if (wants_training() && !training && !sample.empty()) {
+    training = std::make_unique<IndexTraining>(index_options(), index_place(), std::move(sample));
+  } else if (wants_tuning() && !tuning && sample.size() >= 2 * schema.dimension) {
+    tuning = std::make_unique<Tuning>(schema.metric, MatrixView(sample, schema.dimension), recall_target(),
+                                      std::min(most_effort(*index), index->count()));
+  }
 }
 
 void Collection::State::adopt_choice(const State& other) {
@@ -145,10 +171,17 @@ void Collection::State::adopt_choice(const State& other) {
   unindexed = 0;
 }
 
-void Collection::State::rebuild() {
-  postings = Bm25();
+void Collection::State::drop_index() {
   index.reset();
   training.reset();
+  tuning.reset();
+  effort = tuned_rows = 0;
+  unindexed = 0;
+}
+
+void Collection::State::rebuild() {
+  postings = Bm25();
+  drop_index();
   stale = false;
   const bool was_deferred = std::exchange(deferred, false);
   if (analyzer) live.for_each([&](RowId row) { postings.add(row, terms_of(row)); });
@@ -190,7 +223,9 @@ StateSections Collection::derived() const {
                              hash_rows(state.with_vector),
                              state.index ? static_cast<uint64_t>(state.index->kind()) : 0,
                              state.index ? static_cast<uint64_t>(state.index->code()) : 0,
-                             state.index ? state.index->count() : 0};
+                             state.index ? state.index->count() : 0,
+                             state.effort,
+                             state.tuned_rows};
   StateSections sections;
   sections.push_back(copy_state<uint64_t>(kRowsSection, header));
   const auto take = [&](StateSections more) { std::move(more.begin(), more.end(), std::back_inserter(sections)); };
@@ -234,9 +269,10 @@ bool Collection::attach_derived(const SectionViews& sections) {
 
   cancel_compaction();
   state.postings = std::move(postings);
+  state.drop_index();
   state.index = std::move(index);
-  state.training.reset();
-  state.unindexed = 0;
+  state.effort = static_cast<size_t>(std::min<uint64_t>(values[7], SIZE_MAX));
+  state.tuned_rows = static_cast<size_t>(std::min<uint64_t>(values[8], state.index ? state.index->count() : 0));
   state.stale = false;
   // The sentence for info(); where there is no index, also the chance to begin one that the planner wants by now.
   if (state.index) {

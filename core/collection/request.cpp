@@ -10,9 +10,10 @@ namespace nearfield {
 namespace {
 
 constexpr size_t kMaxEf = 10'000;
+constexpr size_t kMaxNprobe = 65'536;
 
-constexpr std::string_view kRequestKeys[] = {"text",    "mode",  "k",  "offset", "filter", "minScore",
-                                             "include", "exact", "ef", "fusion", "explain"};
+constexpr std::string_view kRequestKeys[] = {"text",  "mode", "k",      "offset",  "filter", "minScore", "include",
+                                             "exact", "ef",   "nprobe", "rescore", "fusion", "explain"};
 constexpr std::string_view kModes[] = {"auto", "dense", "text", "hybrid"};  // in the order of SearchMode
 constexpr std::string_view kIncludes[] = {"payload", "text", "vector"};
 constexpr std::string_view kFusions[] = {"rrf", "convex"};
@@ -130,6 +131,12 @@ Result<SearchRequest> parse_search_request(const Json& json) {
   }
   if (const Json* ef = find_option(json, "ef")) {
     ASSIGN_OR_RETURN(request.ef, read_size(*ef, "search", "ef", 1, kMaxEf, Code::kInvalidArgument));
+  }
+  if (const Json* nprobe = find_option(json, "nprobe")) {
+    ASSIGN_OR_RETURN(request.nprobe, read_size(*nprobe, "search", "nprobe", 1, kMaxNprobe, Code::kInvalidArgument));
+  }
+  if (const Json* rescore = find_option(json, "rescore")) {
+    ASSIGN_OR_RETURN(request.rescore, read_size(*rescore, "search", "rescore", 1, kMaxK, Code::kInvalidArgument));
   }
   if (const Json* fusion = find_option(json, "fusion")) {
     ASSIGN_OR_RETURN(request.fusion, read_fusion(*fusion));

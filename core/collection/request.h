@@ -2,7 +2,8 @@
 //
 // JSON form (options of collection.search, without the vector, which travels as floats):
 //   { "text": "words", "mode": "auto" | "dense" | "text" | "hybrid", "k": 10, "offset": 0, "filter": {...},
-//     "minScore": 0.2, "include": ["payload", "text", "vector"], "exact": false, "ef": 128,
+//     "minScore": 0.2, "include": ["payload", "text", "vector"], "exact": false, "ef": 128, "nprobe": 8,
+//     "rescore": 100,
 //     "fusion": { "kind": "rrf", "k": 60, "weights": [1, 1] } | { "kind": "convex", "alpha": 0.35 },
 //     "explain": false }
 #pragma once
@@ -48,7 +49,10 @@ struct SearchRequest {
   bool include_text = true;
   bool include_vector = false;
   bool exact = false;  // never approximate
-  size_t ef = 128;     // breadth of a graph search, 1..10,000; raised to k
+  // 0: as the collection is tuned, or else 128 for graphs and an eighth of the partitions.
+  size_t ef = 0;       // breadth of a graph search, 1..10,000; raised to k
+  size_t nprobe = 0;   // partitions to look at, 1..65,536
+  size_t rescore = 0;  // candidates that get exact scores, 1..10,000; raised to k; 0: as the code needs
   Fusion fusion = ReciprocalRank{};
   bool explain = false;
 };

@@ -16,7 +16,7 @@ constexpr size_t kMaxTextFields = 64;
 constexpr size_t kMaxFieldBytes = 1024;
 
 constexpr std::string_view kSchemaKeys[] = {"dimension", "metric", "index", "text", "vectorStorage", "payloadStorage"};
-constexpr std::string_view kIndexKeys[] = {"kind", "code", "m", "efConstruct"};
+constexpr std::string_view kIndexKeys[] = {"kind", "code", "m", "efConstruct", "recall"};
 constexpr std::string_view kTextKeys[] = {"fields", "stemming"};
 
 std::string_view kind_name(const std::optional<IndexKind>& kind) { return kind ? index_kind_name(*kind) : "auto"; }
@@ -39,6 +39,16 @@ Status read_index(const Json& json, Schema& schema) {
       return option_error(Code::kConfigError, "schema.index", "code", "the name of a code", *code);
     }
     ASSIGN_OR_RETURN(schema.code, parse_code_kind(code->get_ref<const std::string&>()));
+  }
+  if (const Json* recall = find_option(json, "recall")) {
+    if (schema.kind == IndexKind::kFlat) {
+      return Error{Code::kConfigError, "schema.index.recall has no meaning for the kind flat", shown("recall")};
+    }
+    if (!recall->is_number()) return option_error(Code::kConfigError, "schema.index", "recall", "a number", *recall);
+    schema.recall = recall->get<double>();
+    if (!(*schema.recall >= 0.5 && *schema.recall <= 1)) {
+      return option_error(Code::kInvalidArgument, "schema.index", "recall", "a number from 0.5 to 1", *recall);
+    }
   }
   for (const std::string_view key : {"m", "efConstruct"}) {
     const Json* value = find_option(json, key);
@@ -161,6 +171,7 @@ Json schema_json(const Schema& schema) {
     index["efConstruct"] = schema.hnsw.ef_construct;
   }
   if (schema.code) index["code"] = code_kind_name(*schema.code);
+  if (schema.recall) index["recall"] = *schema.recall;
   Json json = {{"dimension", schema.dimension}, {"metric", metric_name(schema.metric)}, {"index", std::move(index)}};
   if (schema.text) json["text"] = {{"fields", schema.text->fields}, {"stemming", schema.text->stemming}};
   if (schema.vectors_on_demand) json["vectorStorage"] = storage_name(true);
@@ -183,6 +194,7 @@ std::string schema_difference(const Schema& stored, const Schema& wanted) {
     const IndexOptions has = stored.index(stored.kind.value_or(IndexKind::kHnsw));
     const IndexOptions asked = wanted.index(stored.kind.value_or(IndexKind::kHnsw));
     compare("index.code", code_kind_name(has.code), code_kind_name(asked.code));
+    compare("index.recall", stored.recall.value_or(0), wanted.recall.value_or(0));
     if (has.kind == IndexKind::kHnsw) {
       compare("index.m", has.hnsw.m, asked.hnsw.m);
       compare("index.efConstruct", has.hnsw.ef_construct, asked.hnsw.ef_construct);

@@ -32,7 +32,10 @@ struct Schema {
   Metric metric = Metric::kCosine;
   std::optional<IndexKind> kind;  // nullopt: `auto`, the planner decides by size
   HnswOptions hnsw;
-  std::optional<CodeKind> code;    // that was asked for; nullopt: the kind's own
+  std::optional<CodeKind> code;  // that was asked for; nullopt: the kind's own
+  // Of the nearest ten, the share that searches find which leave ef, or nprobe, to the collection: 0.5..1. nullopt: an
+  // ef of 128 for graphs, 0.95 for partitioned kinds.
+  std::optional<double> recall;
   std::optional<TextSchema> text;  // nullopt: no full-text search
   // On demand: not kept in memory, but read from storage when a call needs them. Texts go with the payloads.
   bool vectors_on_demand = false;

@@ -113,13 +113,16 @@ std::optional<std::vector<Scored>> Collection::State::ask_index(const SearchRequ
     leg.reason = "the request asks for exact results";
     return std::nullopt;
   }
-  const size_t effort = std::max(request.ef, limit);
+  const bool graph = index->kind() == IndexKind::kHnsw;
+  const size_t asked = graph ? request.ef : request.nprobe;
+  const size_t own = effort > 0 ? effort : default_effort(*index);
+  const size_t spent = std::max(asked > 0 ? asked : own, graph ? limit : 1);
   const size_t available = searchable.count_common(index->rows());
   // What is read from storage costs more than any scan of codes.
   const bool few =
       schema.vectors_on_demand
           ? available <= limit
-          : available < live_vector_count && scan_is_cheaper(*index, schema.hnsw, available, live_vector_count, effort);
+          : available < live_vector_count && scan_is_cheaper(*index, schema.hnsw, available, live_vector_count, spent);
   if (few) {
     leg.reason = "the filter leaves " + std::to_string(available) + " rows, few enough to scan";
     return std::nullopt;
@@ -127,8 +130,8 @@ std::optional<std::vector<Scored>> Collection::State::ask_index(const SearchRequ
   if (index->count() > 0) leg.strategy = index_kind_name(index->kind());
   std::vector<Scored> candidates;
   if (limit > 0 && available > 0) {
-    index->find({request.vector, searchable, available, limit, rescored(index->code(), limit), effort}, candidates,
-                leg.scored);
+    const size_t named = request.rescore > 0 ? std::max(request.rescore, limit) : rescored(index->code(), limit);
+    index->find({request.vector, searchable, available, limit, named, spent}, candidates, leg.scored);
   }
   return candidates;
 }
@@ -206,6 +209,14 @@ Result<SearchShape> Collection::shape(const SearchRequest& request) const {
                  shown(request.text)};
   }
   if (request.k == 0) return Error{Code::kInvalidArgument, "search.k must be at least 1, got 0", "0"};
+  const bool partitioned =
+      state.schema.kind && state.schema.kind != IndexKind::kFlat && state.schema.kind != IndexKind::kHnsw;
+  if (partitioned ? request.ef > 0 : request.nprobe > 0) {
+    return Error{Code::kUnsupported,
+                 partitioned ? "search.ef is for graphs; this collection's index is partitioned and takes nprobe"
+                             : "search.nprobe is for partitioned indexes; this collection's index takes ef",
+                 shown(static_cast<int64_t>(partitioned ? request.ef : request.nprobe))};
+  }
 
   // Offset first: the sum of two unchecked sizes may not fit.
   const size_t offset = std::min(request.offset, kMaxK);

@@ -15,6 +15,7 @@
 #include "core/collection/resident_rows.h"
 #include "core/collection/row_store.h"
 #include "core/index/planner.h"
+#include "core/index/tuning.h"
 #include "core/text/analyzer.h"
 
 namespace nearfield {
@@ -43,6 +44,9 @@ struct Collection::State {
   Bm25 postings;
   std::unique_ptr<VectorIndex> index;       // null: every search scans
   std::unique_ptr<IndexTraining> training;  // of the index to be
+  std::unique_ptr<Tuning> tuning;           // of the index, once it has every row
+  size_t effort = 0;                        // that tuning found; 0: none yet
+  size_t tuned_rows = 0;                    // rows the index then had
   RowId unindexed = 0;                      // the first row that advance_index() has to look at
   Choice choice;                            // the kind of index there is or will be, and why
   bool deferred = false;                    // apply() leaves derived state alone
@@ -71,16 +75,20 @@ struct Collection::State {
   IndexPlace index_place() const { return {schema.metric, schema.dimension, vectors.get()}; }
   // Asks the planner while there is no index, and begins one, without a row, once it wants one that learns from none.
   void choose_index();
-  // Whether the index that was chosen is to learn from the rows that are there.
+  // Whether the index that was chosen is to learn from the rows that are there, or its effort from how it finds them.
   bool wants_training() const;
+  bool wants_tuning() const;
+  // The recall that the effort of searches is to reach, where they leave it to the collection; 0: effort is fixed.
+  double recall_target() const;
   // A slice of making the index: of its training, or up to `rows` more rows into it.
   IndexStep advance_index(size_t rows);
   // The first row from `row` on that the index should have and does not; rows.count() where there is none.
   // REQUIRES: index.
   RowId next_unindexed(RowId row) const;
-  // Live rows with a vector to learn from, the same ones for the same rows.
+  // Live rows with a vector to learn from, the same ones for the same rows; and what is begun with their vectors.
   RowSet sample_rows() const;
-  void begin_training(std::vector<float> sample);
+  void take_sample(std::vector<float> sample);
+  void drop_index();
   // From nothing, for the live rows.
   void rebuild();
   // Starts, without a row, with the kind of index that `other` has, for rows that will come from there.

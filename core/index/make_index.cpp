@@ -9,6 +9,9 @@ namespace nearfield {
 
 namespace {
 
+// Beyond it a graph finds hardly more, and slowly.
+constexpr size_t kMostEf = 2'000;
+
 // Of means and ranges, which is what codes learn.
 constexpr size_t kSampleRows = 4'096;
 
@@ -41,6 +44,10 @@ Status check_code(IndexKind kind, CodeKind code, Metric metric, std::string_view
 bool learns(const IndexOptions& options) { return VectorCode::is_trained(options.code); }
 
 size_t rows_to_learn(const IndexOptions&, size_t) { return kSampleRows; }
+
+size_t default_effort(const VectorIndex&) { return 128; }
+
+size_t most_effort(const VectorIndex& index) { return index.kind() == IndexKind::kHnsw ? kMostEf : kExhaustive; }
 
 std::unique_ptr<VectorIndex> make_index(const IndexOptions& options, const IndexPlace& place) {
   assert(!learns(options));

@@ -34,6 +34,10 @@ bool learns(const IndexOptions& options);
 inline constexpr size_t kLeastRowsToLearn = 1'000;
 size_t rows_to_learn(const IndexOptions& options, size_t dim);
 
+// The effort of a search that does not say, and the most that is worth trying for a recall.
+size_t default_effort(const VectorIndex& index);
+size_t most_effort(const VectorIndex& index);
+
 // REQUIRES: check_code() was content; !learns(options).
 std::unique_ptr<VectorIndex> make_index(const IndexOptions& options, const IndexPlace& place);
 

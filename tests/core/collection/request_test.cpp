@@ -24,7 +24,7 @@ TEST_CASE("an empty request is all defaults") {
   CHECK(!request->min_score);
   CHECK(!request->exact);
   CHECK(!request->explain);
-  CHECK(request->ef == 128);
+  CHECK(request->ef == 0);
   CHECK(std::get<ReciprocalRank>(request->fusion).k == 60);
 }
 

@@ -1,0 +1,85 @@
+#include "core/index/tuning.h"
+
+#include <algorithm>
+
+#include "core/index/best_rows.h"
+
+namespace nearfield {
+
+namespace {
+
+// Rows that are compared in one go: some eight milliseconds for codes of 384 bytes.
+constexpr RowId kRowsAtOnce = 1 << 17;
+
+}  // namespace
+
+Tuning::Tuning(Metric metric, MatrixView rows, double recall, size_t most)
+    : dim_(rows.dim()), count_(rows.count() / 2), recall_(recall) {
+  assert(count_ >= 1 && most >= 1);
+  for (size_t i = 0; i < count_; ++i) {
+    const std::span<const float> a = rows.row(i), b = rows.row(i + count_);
+    // Halfway in direction where only that counts. Halves first: sums may leave a float's range.
+    const auto weight = [&](std::span<const float> row) {
+      const double norm = vector_norm(row);
+      return metric == Metric::kCosine && norm > 0 ? 0.5 / norm : 0.5;
+    };
+    const double of_a = weight(a), of_b = weight(b);
+    for (size_t j = 0; j < dim_; ++j) {
+      const double middle = of_a * static_cast<double>(a[j]) + of_b * static_cast<double>(b[j]);
+      questions_.push_back(static_cast<float>(middle));
+    }
+  }
+  for (size_t effort = 1; effort < most; effort += std::max<size_t>(effort / 4, 1)) efforts_.push_back(effort);
+  efforts_.push_back(most);
+  found_.resize(efforts_.size());
+}
+
+std::vector<Scored> Tuning::ask(const VectorIndex& index, const RowSet& allowed, size_t effort) const {
+  std::vector<Scored> found;
+  size_t compared = 0;
+  index.find({std::span(questions_).subspan(question_ * dim_, dim_), allowed, allowed.count_common(index.rows()),
+              kLimit, kLimit, effort},
+             found, compared);
+  return found;
+}
+
+bool Tuning::advance(const VectorIndex& index, const RowSet& live) {
+  if (question_ == count_) return false;
+  if (compared_ < live.size()) {
+    const auto end = static_cast<RowId>(std::min<size_t>(live.size(), compared_ + size_t{kRowsAtOnce}));
+    RowSet some(live.size());
+    for (RowId row = live.next(compared_); row < end; row = live.next(row + 1)) some.insert(row);
+    for (const Scored& found : ask(index, some, kExhaustive)) truth_.push_back(found);
+    heap_sort(truth_, BestFirst());
+    truth_.resize(std::min(truth_.size(), kLimit));
+    compared_ = end;
+    return true;
+  }
+  if (best_ < truth_.size()) {
+    size_t right = 0;
+    for (const Scored& found : ask(index, live, efforts_[tried_])) {
+      right += found.score >= truth_.back().score ? 1 : 0;
+    }
+    best_ = std::clamp(right, best_, truth_.size());
+  }
+  // More effort finds what less does.
+  do {
+    found_[tried_++] += best_;
+  } while (tried_ < efforts_.size() && best_ == truth_.size());
+  if (tried_ < efforts_.size()) return true;
+  wanted_ += truth_.size();
+  truth_.clear();
+  compared_ = 0;
+  tried_ = best_ = 0;
+  return ++question_ < count_;
+}
+
+size_t Tuning::effort() const {
+  assert(question_ == count_);
+  for (size_t i = 0; i < efforts_.size(); ++i) {
+    if (static_cast<double>(found_[i]) >= recall_ * static_cast<double>(wanted_)) return efforts_[i];
+  }
+  return efforts_.back();
+}
+
+}  // namespace nearfield
