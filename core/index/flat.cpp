@@ -42,7 +42,8 @@ class Scan {
       case Metric::kCosine: {
         // A query of length 1 cannot overflow. Its rounding is one of the eight that kernel_error has room for.
         const double norm = vector_norm(query);
-        for (float& component : query_) component = norm > 0 ? static_cast<float>(component / norm) : 0;
+        const double factor = norm > 0 ? 1 / norm : 0;
+        for (float& component : query_) component = static_cast<float>(component * factor);
         slope_ = error;
         break;
       }
@@ -159,7 +160,14 @@ std::vector<Scored> best_of(const VectorTable& table, Metric metric, std::span<c
   });
   score_waiting();
 
-  shortlist.for_each([&](RowId row) { found.push_back({row, exact_score(metric, query, table.row(row))}); });
+  shortlist.for_each([&](RowId row) { found.push_back({row, 0}); });
+  std::array<double, kBatch> scores;
+  for (size_t first = 0; first < found.size(); first += kBatch) {
+    const size_t count = std::min(kBatch, found.size() - first);
+    for (size_t i = 0; i < count; ++i) vectors[i] = table.row(found[first + i].row).data();
+    exact_scores(metric, query, std::span(vectors).first(count), std::span(scores).first(count));
+    for (size_t i = 0; i < count; ++i) found[first + i].score = scores[i];
+  }
   rank(found, limit);
   return found;
 }

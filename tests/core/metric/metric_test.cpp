@@ -1,5 +1,7 @@
 #include "core/metric/metric.h"
 
+#include <algorithm>
+#include <bit>
 #include <catch_amalgamated.hpp>
 #include <cmath>
 #include <limits>
@@ -71,4 +73,35 @@ TEST_CASE("no float takes a score out of range") {
   CHECK(vector_norm(tiny) > 0);
   CHECK(std::isfinite(vector_norm(huge)));
   CHECK(vector_norm({}) == 0);
+}
+
+TEST_CASE("rows that are scored together score as each by itself, to the bit") {
+  // A plain generator: the numbers need to differ in all their bits, not to be good.
+  uint32_t state = 9;
+  const auto next = [&] {
+    state = state * 1664525 + 1013904223;
+    return std::ldexp(static_cast<float>(static_cast<int32_t>(state)), -31 + static_cast<int>(state >> 3 & 7));
+  };
+  for (const Metric metric : {Metric::kCosine, Metric::kDot, Metric::kEuclidean, Metric::kManhattan}) {
+    for (const size_t dim : {0u, 1u, 3u, 8u, 37u, 384u}) {
+      std::vector<float> query(dim);
+      for (float& component : query) component = next();
+      for (size_t count = 0; count <= 13; ++count) {
+        // One float further than the allocator would begin.
+        std::vector<float> values(1 + count * dim);
+        for (float& component : values) component = next();
+        if (count > 2) std::fill_n(values.begin() + 1 + static_cast<ptrdiff_t>(dim), dim, 0.0f);
+        if (count > 5) std::fill_n(values.begin() + 1, dim, std::numeric_limits<float>::denorm_min());
+        std::vector<const float*> rows(count);
+        for (size_t i = 0; i < count; ++i) rows[i] = values.data() + 1 + i * dim;
+        std::vector<double> scores(count, 1e300);
+        exact_scores(metric, query, rows, scores);
+        for (size_t i = 0; i < count; ++i) {
+          const double alone = exact_score(metric, query, {rows[i], dim});
+          INFO(metric_name(metric) << " " << dim << " " << i << " of " << count);
+          CHECK(std::bit_cast<uint64_t>(scores[i]) == std::bit_cast<uint64_t>(alone));
+        }
+      }
+    }
+  }
 }
