@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "storage/backup.h"
+#include "wasm/hits.h"
 #include "wasm/marshal.h"
 #include "wasm/report.h"
 
@@ -22,6 +23,9 @@ constexpr size_t kMaxScrollPage = 10'000;
 // Times the greatest dimension and four bytes this stays below what wasm32 can address.
 constexpr size_t kMaxEmbeddedTexts = 100'000;
 
+// Of one query; what else there is stands in core/collection/request.h.
+enum QueryFlag : uint32_t { kHighlights = 1, kEmbed = 2 };
+
 constexpr const char* kBlocks = "blocks";
 constexpr const char* kFiles = "files";
 
@@ -30,10 +34,6 @@ constexpr uint32_t kCodeCount = 1
 #include "core/base/status.def"
 #undef NEARFIELD_CODE
     ;
-
-RowParts parts_of(const SearchRequest& request) {
-  return {request.include_payload, request.include_text, request.include_vector};
-}
 
 PointParts point_parts(const RowParts& parts) { return {parts.payload || parts.text, parts.vector}; }
 
@@ -97,10 +97,6 @@ void write_effect(JsonText& out, const PendingEffect& effect) {
   out.close('}');
 }
 
-void write_leg(JsonText& out, const char* name, const LegScore& leg) {
-  out.key(name).open('{').key("score").number(leg.score).key("rank").integer(leg.rank).close('}');
-}
-
 std::string points_json(std::span<const Point> points, const RowParts& parts) {
   JsonText out;
   out.open('{').key("points").open('[');
@@ -113,6 +109,11 @@ std::string points_json(std::span<const Point> points, const RowParts& parts) {
 }
 
 std::string count_json(size_t count) { return JsonText().open('{').key("count").integer(count).close('}').take(); }
+
+// Where the answer of a search lies; JSON because operations end with that.
+std::string place_json(const Bytes& bytes) {
+  return JsonText().open('{').key("place").integer(address(bytes.data())).close('}').take();
+}
 
 Error in_batch(Error error, size_t query, size_t queries) {
   if (queries > 1) error.message = "query " + std::to_string(query) + ": " + error.message;
@@ -127,39 +128,6 @@ struct Query {
   std::vector<float> vector;
   bool highlights = false;
 };
-
-namespace {
-
-void write_result(JsonText& out, const Collection& target, const Query& query, const SearchResult& result) {
-  const SearchRequest& request = query.request;
-  const RowParts parts = parts_of(request);
-  out.open('{').key("hits").open('[');
-  for (const Hit& hit : result.hits) {
-    out.open('{');
-    write_row(out, hit.row, parts);
-    out.key("score").number(hit.score);
-    if (hit.dense || hit.text) {
-      out.key("parts").open('{');
-      if (hit.dense) write_leg(out, "dense", *hit.dense);
-      if (hit.text) write_leg(out, "text", *hit.text);
-      out.close('}');
-    }
-    if (query.highlights) {
-      out.key("highlights");
-      write_utf16_ranges(out, hit.row.text, target.highlights(request.text, hit.row.text));
-    }
-    out.close('}');
-  }
-  out.close(']');
-  if (request.explain) {
-    out.key("plan").open('{').key("strategy").string(result.plan.strategy).key("reason").string(result.plan.reason);
-    out.key("rowsAllowed").integer(result.plan.rows_allowed).key("rowsScored").integer(result.plan.rows_scored);
-    out.key("count").integer(target.count()).close('}');
-  }
-  out.close('}');
-}
-
-}  // namespace
 
 uint32_t Engine::input(uint32_t bytes) {
   if (bytes > input_bytes_ || input_ == nullptr) {
@@ -201,6 +169,7 @@ Error Engine::out_of_memory(bool halfway) {
 }
 
 void Engine::call(Verb verb, uint32_t length) {
+  found_ = {};
   Answer answer = run(verb, length);
   if (input_bytes_ > kKeptInputBytes) {
     input_.reset();
@@ -215,7 +184,8 @@ void Engine::call(Verb verb, uint32_t length) {
     write_error(out, answer.error());
     output_ = out.close('}').take();
   }
-  outcome_.offset = address(output_.data());
+  // An answer without text is a search's.
+  outcome_.offset = address(output_.empty() ? static_cast<const void*>(found_.data()) : output_.data());
   outcome_.length = static_cast<uint32_t>(output_.size());
 }
 
@@ -310,6 +280,11 @@ Status Engine::require_database() const {
 Result<const Collection*> Engine::collection(const Json& options) const {
   RETURN_IF_ERROR(require_database());
   ASSIGN_OR_RETURN(const std::string name, string_option(options, "collection"));
+  return named(name);
+}
+
+Result<const Collection*> Engine::named(std::string_view name) const {
+  RETURN_IF_ERROR(require_database());
   const Collection* found = database_->find(name);
   if (found == nullptr) return Error{Code::kNotFound, "there is no collection " + shown(name), shown(name)};
   return found;
@@ -550,23 +525,20 @@ Engine::Answer Engine::describe(Message& message) {
 }
 
 Engine::Answer Engine::search(Message& message) {
-  ASSIGN_OR_RETURN(const Collection* target, collection(message.options));
-  const auto queries = message.options.find("queries");
-  if (queries == message.options.end() || !queries->is_array()) {
-    return Error{Code::kInvalidArgument, "queries must be an array", ""};
-  }
-  if (queries->size() > kMaxQueries) {
-    return Error{Code::kLimitExceeded,
-                 std::to_string(queries->size()) + " queries in one batch; at most " + std::to_string(kMaxQueries) +
-                     " are allowed",
-                 shown(static_cast<int64_t>(queries->size()))};
+  ByteReader& binary = message.binary;
+  ASSIGN_OR_RETURN(const Collection* target, named(binary.get_string()));
+  const size_t queries = binary.get<uint32_t>();
+  if (queries > kMaxQueries) {
+    return Error{
+        Code::kLimitExceeded,
+        std::to_string(queries) + " queries in one batch; at most " + std::to_string(kMaxQueries) + " are allowed",
+        shown(static_cast<int64_t>(queries))};
   }
   std::vector<Query> waiting;
-  JsonText out;
-  out.open('{').key("results").open('[');
-  for (size_t i = 0; i < queries->size(); ++i) {
-    Result<Query> query = read_query((*queries)[i], message.binary);
-    if (!query.ok()) return in_batch(std::move(query).error(), i, queries->size());
+  Bytes found;
+  for (size_t i = 0; i < queries; ++i) {
+    Result<Query> query = read_query(binary);
+    if (!query.ok()) return in_batch(std::move(query).error(), i, queries);
     if (target->on_demand()) {
       // The message is gone when its turn comes.
       Query& own = waiting.emplace_back(std::move(query).value());
@@ -574,64 +546,54 @@ Engine::Answer Engine::search(Message& message) {
       continue;
     }
     Result<SearchResult> result = target->search(query->request);
-    if (!result.ok()) return in_batch(std::move(result).error(), i, queries->size());
-    write_result(out, *target, query.value(), result.value());
+    if (!result.ok()) return in_batch(std::move(result).error(), i, queries);
+    write_result(found, *target, query->request, query->highlights, result.value());
   }
   if (target->on_demand()) return start(run_search(target->name(), std::move(waiting)));
-  return out.close(']').close('}').take();
+  found_ = std::move(found);
+  return std::string();
 }
 
 Task<Engine::Answer> Engine::run_search(std::string name, std::vector<Query> queries) {
-  JsonText out;
-  out.open('{').key("results").open('[');
-  std::vector<std::vector<Point>> points;
+  Held held;
   for (size_t i = 0; i < queries.size(); ++i) {
     // Where all is in the cache nothing waits, and the stack gets deeper with every query until something does.
     if (i % kQueriesAtOnce == kQueriesAtOnce - 1) co_await effects_.request(SleepEffect{0});
     Query& query = queries[i];
-    query.request.vector = query.vector;
-    PointParts parts = point_parts(parts_of(query.request));
-    parts.strings = parts.strings || query.highlights;
-    Result<SearchResult> result = co_await database_->search(name, query.request, parts);
+    SearchRequest& request = query.request;
+    request.vector = query.vector;
+    const bool strings = request.include_payload || request.include_text || query.highlights;
+    const PointParts parts{strings, request.include_vector};
+    Result<SearchResult> result = co_await database_->search(name, request, parts);
     if (!result.ok()) co_return in_batch(std::move(result).error(), i, queries.size());
-    write_result(out, *database_->find(name), query, result.value());
-    if (parts.vector) points.push_back(std::move(result->loaded));
+    write_result(held.found, *database_->find(name), request, query.highlights, result.value());
+    if (parts.vector) std::move(result->loaded.begin(), result->loaded.end(), std::back_inserter(held.points));
   }
-  for (std::vector<Point>& each : points) hold(std::move(each));
-  co_return out.close(']').close('}').take();
+  std::string answer = place_json(held.found);
+  hold(std::move(held));
+  co_return answer;
 }
 
-void Engine::hold(std::vector<Point> points) { held_.push_back(std::move(points)); }
+void Engine::hold(Held held) { held_.push_back(std::move(held)); }
 
-Result<Query> Engine::read_query(const Json& query, ByteReader& binary) const {
-  if (!query.is_object()) return Error{Code::kInvalidArgument, "a query must be an object", write_json(query)};
-  const auto options = query.find("options");
-  if (options == query.end()) return Error{Code::kInvalidArgument, "a query must have options", ""};
+Result<Query> Engine::read_query(ByteReader& message) const {
   Query out;
   SearchRequest& request = out.request;
-  ASSIGN_OR_RETURN(request, parse_search_request(*options));
-  ASSIGN_OR_RETURN(const size_t components, size_option(query, "components"));
-  // The message keeps floats at multiples of four, and the input buffer is aligned for any type.
-  const ByteView bytes = binary.get_bytes(uint64_t{components} * sizeof(float));
-  if (!binary.ok()) return Error{Code::kFormatError, "message from JavaScript: a query vector is cut short", ""};
-  request.vector = {reinterpret_cast<const float*>(bytes.data()), components};
-
-  if (flag_option(query, "embed", false)) {
-    std::vector<float>& embedded = out.vector;
-    if (embedder_ == nullptr) return Error{Code::kUnsupported, "the embedder is not loaded", ""};
-    // Static embeddings and words go together best so; measured on spec documents.
-    if (!options->contains("fusion")) request.fusion = Convex{};
-    embedded.resize(embedder_->dimension());
-    embedder_->embed(request.text, embedded);
-    // A text without one known token has no direction; the words alone answer it, unless only vectors may.
-    const bool known = std::any_of(embedded.begin(), embedded.end(), [](float component) { return component != 0; });
-    if (known || request.mode == SearchMode::kDense) {
-      request.vector = embedded;
-    } else {
-      embedded.clear();
-    }
+  const auto flags = message.get<uint32_t>();
+  ASSIGN_OR_RETURN(request, read_search_request(message));
+  out.highlights = (flags & kHighlights) != 0;
+  if ((flags & kEmbed) == 0) return out;
+  if (embedder_ == nullptr) return Error{Code::kUnsupported, "the embedder is not loaded", ""};
+  std::vector<float>& embedded = out.vector;
+  embedded.resize(embedder_->dimension());
+  embedder_->embed(request.text, embedded);
+  // A text without one known token has no direction; the words alone answer it, unless only vectors may.
+  const bool known = std::any_of(embedded.begin(), embedded.end(), [](float component) { return component != 0; });
+  if (known || request.mode == SearchMode::kDense) {
+    request.vector = embedded;
+  } else {
+    embedded.clear();
   }
-  out.highlights = flag_option(query, "highlights", false);
   return out;
 }
 
@@ -653,8 +615,9 @@ Engine::Answer Engine::get(Message& message) {
 }
 
 Engine::Answer Engine::count(Message& message) {
-  ASSIGN_OR_RETURN(const Collection* target, collection(message.options));
-  ASSIGN_OR_RETURN(std::optional<Filter> wanted, filter(message.options));
+  ASSIGN_OR_RETURN(const Collection* target, named(message.binary.get_string()));
+  ASSIGN_OR_RETURN(std::optional<Filter> wanted, parse_filter(message.binary.get_string()));
+  if (!message.binary.ok()) return Error{Code::kFormatError, "message from JavaScript: a filter is cut short", ""};
   if (target->on_demand()) return start(run_count(target->name(), std::move(wanted)));
   return count_json(target->count_matching(wanted.has_value() ? &*wanted : nullptr));
 }
@@ -667,7 +630,7 @@ Task<Engine::Answer> Engine::run_count(std::string name, std::optional<Filter> w
 Task<Engine::Answer> Engine::run_get(std::string name, std::vector<std::string> ids, RowParts parts) {
   CO_ASSIGN_OR_RETURN(std::vector<Point> points, co_await database_->get(name, std::move(ids), point_parts(parts)));
   std::string answer = points_json(points, parts);
-  hold(std::move(points));
+  hold({std::move(points), {}});
   co_return answer;
 }
 
@@ -677,7 +640,7 @@ Task<Engine::Answer> Engine::run_scroll(std::string name, std::optional<Filter> 
                       co_await database_->scroll(name, wanted.has_value() ? &*wanted : nullptr, std::move(after), limit,
                                                  point_parts(parts)));
   std::string answer = points_json(points, parts);
-  hold(std::move(points));
+  hold({std::move(points), {}});
   co_return answer;
 }
 

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/bytes.h"
 #include "core/base/effect.h"
 #include "core/base/task.h"
 #include "core/spec/ingest.h"
@@ -32,9 +33,9 @@ struct RowParts;
 
 // Read by JavaScript as four u32.
 struct Outcome {
-  uint32_t code = 0;    // a Code; 0: none
-  uint32_t offset = 0;  // of JSON text: the answer, or { "message", "value" } of the error
-  uint32_t length = 0;
+  uint32_t code = 0;      // a Code; 0: none
+  uint32_t offset = 0;    // of JSON text: the answer, or { "message", "value" } of the error
+  uint32_t length = 0;    // 0: what is there is no JSON but the answer of a search (wasm/hits.h)
   uint32_t poisoned = 0;  // 1: from now on
 };
 
@@ -84,9 +85,11 @@ class Engine {
   Answer describe(Message&);         // { collection }: schema and sizes
 
   // Answered at once, or operations.
-  Answer search(Message&);  // { collection, queries: [{ options, components, highlights?, embed? }] }; binary: floats
+  // No JSON; binary: the collection's name, a count, per query flags (u32: 1 highlights, 2 the vector is the embedding
+  // of the text) and a SearchRequest -> wasm/hits.h, as an operation { place }: where that begins
+  Answer search(Message&);
   Answer get(Message&);     // { collection, include? }; binary: ids
-  Answer count(Message&);   // { collection, filter? }
+  Answer count(Message&);   // no JSON; binary: the collection's name, its filter as JSON text, empty: none
   Answer scroll(Message&);  // { collection, filter?, after, limit, include? }
 
   // The bundled embedder and spec documents.
@@ -102,6 +105,11 @@ class Engine {
     uint32_t id;
     Task<Answer> task;
   };
+  // What the answer of a finished operation refers to, until JavaScript has read it.
+  struct Held {
+    std::vector<Point> points;
+    Bytes found;
+  };
 
   uint32_t launch(Task<Answer> task);  // answers the operation's number
   Answer start(Task<Answer> task);
@@ -109,16 +117,16 @@ class Engine {
   Error out_of_memory(bool halfway);
   Status require_database() const;
   Result<const Collection*> collection(const Json& options) const;
+  Result<const Collection*> named(std::string_view name) const;
   Result<std::optional<Filter>> filter(const Json& options) const;
   Result<std::pair<const Collection*, const Collection*>> specs() const;
-  Result<Query> read_query(const Json& query, ByteReader& binary) const;
+  Result<Query> read_query(ByteReader& message) const;
   Task<Answer> run_search(std::string name, std::vector<Query> queries);
   Task<Answer> run_get(std::string name, std::vector<std::string> ids, RowParts parts);
   Task<Answer> run_count(std::string name, std::optional<Filter> wanted);
   Task<Answer> run_scroll(std::string name, std::optional<Filter> wanted, std::string after, size_t limit,
                           RowParts parts);
-  // Keeps the vectors of an answer that is about to be finished until JavaScript has read them.
-  void hold(std::vector<Point> points);
+  void hold(Held held);
   Answer finish(Operation& operation);
 
   Task<Answer> run_open(OpenOptions options);
@@ -152,9 +160,10 @@ class Engine {
   std::string output_;
   std::vector<float> floats_;         // of the last embed()
   std::vector<PendingEffect> taken_;  // their bytes are read by JavaScript after take_effects
-  // Points whose vectors finished operations speak of: not yet told, and told by the last take_effects.
-  std::vector<std::vector<Point>> held_;
-  std::vector<std::vector<Point>> told_;
+  Bytes found_;                       // by the last search() that answered at once
+  // For answers that were not told yet, and for those that the last take_effects told.
+  std::vector<Held> held_;
+  std::vector<Held> told_;
   uint32_t next_operation_ = 1;
   bool maintaining_ = false;
   std::vector<Operation> operations_;

@@ -1,7 +1,5 @@
 #include "wasm/marshal.h"
 
-#include "core/base/utf8.h"
-
 namespace nearfield {
 
 namespace {
@@ -28,6 +26,7 @@ Result<Message> read_message(ByteView bytes) {
   const std::string_view text = reader.get_string();
   reader.align(4);
   if (!reader.ok()) return malformed("the frame is cut short");
+  if (text.empty()) return Message{Json::object(), reader};
   ASSIGN_OR_RETURN(Json options, parse_json(text, "options"));
   if (!options.is_object()) return malformed("the options are not an object");
   return Message{std::move(options), reader};
@@ -176,22 +175,6 @@ void write_row(JsonText& out, const RowView& row, RowParts parts) {
   if (parts.payload && !row.payload.empty()) out.key("payload").raw(row.payload);
   if (parts.text && !row.text.empty()) out.key("text").string(row.text);
   if (parts.vector && !row.vector.empty()) out.key("vector").place(row.vector.data(), row.vector.size());
-}
-
-void write_utf16_ranges(JsonText& out, std::string_view text,
-                        const std::vector<std::pair<uint32_t, uint32_t>>& ranges) {
-  out.open('[');
-  size_t bytes = 0;
-  size_t units = 0;
-  const auto advance = [&](size_t to) {
-    units += utf16_length(text.substr(bytes, to - bytes));
-    bytes = to;
-    return units;
-  };
-  for (const auto& [begin, end] : ranges) {
-    out.open('[').integer(advance(begin)).integer(advance(end)).close(']');
-  }
-  out.close(']');
 }
 
 }  // namespace nearfield

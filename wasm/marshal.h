@@ -2,10 +2,12 @@
 //
 // In, all integers u32, little-endian, positions counted from the start of the message:
 //   length of the JSON text | the JSON text | zero bytes to a multiple of 4 | binary part
-// The binary part is what JSON is bad at: ids, texts, vectors, file contents. Each call says what it expects there.
+// The binary part is what JSON is bad at: ids, texts, vectors, file contents, and all of a message that is sent too
+// often to be parsed: its JSON text is empty. Each call says what it expects there.
 //
-// Out: JSON text. Where a value is bytes or floats, it is [offset, count] in the engine's memory, valid until the next
-// call; JavaScript copies it at once. Payloads are already JSON text and are passed on as they are.
+// Out: JSON text, but for search (wasm/hits.h). Where a value is bytes or floats, it is [offset, count] in the engine's
+// memory, valid until the next call; JavaScript copies it at once. Payloads are already JSON text and are passed on as
+// they are.
 //
 // Included by source files only: it needs all of nlohmann/json, which is slow to compile.
 #pragma once
@@ -24,7 +26,7 @@
 namespace nearfield {
 
 struct Message {
-  Json options;       // an object
+  Json options;       // an object; without members where the text was empty
   ByteReader binary;  // a view into the input buffer
 };
 
@@ -77,8 +79,5 @@ Result<RowParts> row_parts(const Json& options);
 
 // The members id, payload, text and vector, those that are wanted and there; inside an open object.
 void write_row(JsonText& out, const RowView& row, RowParts parts);
-
-// Byte ranges of UTF-8 `text`, ascending, as a JSON array of pairs of UTF-16 offsets.
-void write_utf16_ranges(JsonText& out, std::string_view text, const std::vector<std::pair<uint32_t, uint32_t>>& ranges);
 
 }  // namespace nearfield

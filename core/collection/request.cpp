@@ -1,6 +1,7 @@
 #include "core/collection/request.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "core/collection/options.h"
@@ -12,10 +13,16 @@ namespace {
 constexpr size_t kMaxEf = 10'000;
 constexpr size_t kMaxNprobe = 65'536;
 
-constexpr std::string_view kRequestKeys[] = {"text",  "mode", "k",      "offset",  "filter", "minScore", "include",
-                                             "exact", "ef",   "nprobe", "rescore", "fusion", "explain"};
-constexpr std::string_view kModes[] = {"auto", "dense", "text", "hybrid"};  // in the order of SearchMode
-constexpr std::string_view kIncludes[] = {"payload", "text", "vector"};
+enum Flag : uint32_t {
+  kMode = 3,
+  kIncludePayload = 1 << 2,
+  kIncludeText = 1 << 3,
+  kIncludeVector = 1 << 4,
+  kExact = 1 << 5,
+  kExplain = 1 << 6,
+  kAllFlags = (1 << 7) - 1,
+};
+
 constexpr std::string_view kFusions[] = {"rrf", "convex"};
 constexpr std::string_view kRrfKeys[] = {"kind", "k", "weights"};
 constexpr std::string_view kConvexKeys[] = {"kind", "alpha"};
@@ -34,9 +41,10 @@ Result<size_t> read_name(const Json& value, std::string_view path, std::string_v
   return invalid(path, key, "one of " + comma_list(names), value);
 }
 
-Result<bool> read_bool(const Json& value, std::string_view key) {
-  if (!value.is_boolean()) return invalid("search", key, "true or false", value);
-  return value.get<bool>();
+// Fails unless `value` is from `low` to `high`.
+Status check_size(std::string_view key, size_t value, size_t low, size_t high) {
+  if (value >= low && value <= high) return {};
+  return invalid("search", key, "from " + std::to_string(low) + " to " + std::to_string(high), value);
 }
 
 // Fails unless `inside(number)`; JSON numbers are finite.
@@ -77,74 +85,62 @@ Result<Fusion> read_fusion(const Json& json) {
   return Fusion(rrf);
 }
 
-Status read_include(const Json& json, SearchRequest& request) {
-  if (!json.is_array()) return invalid("search", "include", "an array of " + comma_list(kIncludes), json);
-  bool included[std::size(kIncludes)] = {};
-  for (const Json& name : json) {
-    ASSIGN_OR_RETURN(const size_t which, read_name(name, "search", "include", kIncludes));
-    included[which] = true;
-  }
-  request.include_payload = included[0];
-  request.include_text = included[1];
-  request.include_vector = included[2];
-  return {};
-}
-
 }  // namespace
 
-Result<SearchRequest> parse_search_request(const Json& json) {
-  RETURN_IF_ERROR(check_keys(json, "search", kRequestKeys));
+Result<SearchRequest> read_search_request(ByteReader& message) {
   SearchRequest request;
-  if (const Json* text = find_option(json, "text")) {
-    if (!text->is_string()) return invalid("search", "text", "a string", *text);
-    request.text = text->get_ref<const std::string&>();
-    if (request.text.size() > kMaxQueryTextBytes) {
-      return Error{Code::kLimitExceeded,
-                   "search.text has " + std::to_string(request.text.size()) + " bytes; at most " +
-                       std::to_string(kMaxQueryTextBytes) + " are allowed",
-                   shown(static_cast<int64_t>(request.text.size()))};
-    }
+  const auto flags = message.get<uint32_t>();
+  request.k = message.get<uint32_t>();
+  request.offset = message.get<uint32_t>();
+  request.ef = message.get<uint32_t>();
+  request.nprobe = message.get<uint32_t>();
+  request.rescore = message.get<uint32_t>();
+  const auto min_score = message.get<double>();
+  const auto components = message.get<uint32_t>();
+  const std::string_view text = message.get_string();
+  const std::string_view filter = message.get_string();
+  const std::string_view fusion = message.get_string();
+  message.align(sizeof(float));
+  const ByteView vector = message.get_bytes(uint64_t{components} * sizeof(float));
+  if (!message.ok() || flags > kAllFlags) {
+    return Error{Code::kFormatError, "message from JavaScript: a query is malformed", ""};
   }
-  if (const Json* mode = find_option(json, "mode")) {
-    ASSIGN_OR_RETURN(const size_t which, read_name(*mode, "search", "mode", kModes));
-    request.mode = static_cast<SearchMode>(which);
+  request.vector = {reinterpret_cast<const float*>(vector.data()), components};
+  request.mode = static_cast<SearchMode>(flags & kMode);
+  request.include_payload = (flags & kIncludePayload) != 0;
+  request.include_text = (flags & kIncludeText) != 0;
+  request.include_vector = (flags & kIncludeVector) != 0;
+  request.exact = (flags & kExact) != 0;
+  request.explain = (flags & kExplain) != 0;
+  if (text.size() > kMaxQueryTextBytes) {
+    return Error{Code::kLimitExceeded,
+                 "search.text has " + std::to_string(text.size()) + " bytes; at most " +
+                     std::to_string(kMaxQueryTextBytes) + " are allowed",
+                 shown(static_cast<int64_t>(text.size()))};
   }
-  if (const Json* k = find_option(json, "k")) {
-    ASSIGN_OR_RETURN(request.k, read_size(*k, "search", "k", 1, kMaxK, Code::kInvalidArgument));
+  request.text = text;
+  RETURN_IF_ERROR(check_size("k", request.k, 1, kMaxK));
+  RETURN_IF_ERROR(check_size("ef", request.ef, 0, kMaxEf));
+  RETURN_IF_ERROR(check_size("nprobe", request.nprobe, 0, kMaxNprobe));
+  RETURN_IF_ERROR(check_size("rescore", request.rescore, 0, kMaxK));
+  if (request.offset > kMaxK - request.k) {
+    return invalid("search", "offset", "at most " + std::to_string(kMaxK) + " together with k", request.offset);
   }
-  if (const Json* offset = find_option(json, "offset")) {
-    ASSIGN_OR_RETURN(request.offset, read_size(*offset, "search", "offset", 0, kMaxK, Code::kInvalidArgument));
-    if (request.offset + request.k > kMaxK) {
-      return invalid("search", "offset", "at most " + std::to_string(kMaxK) + " together with k", *offset);
-    }
-  }
-  if (const Json* filter = find_option(json, "filter")) {
-    ASSIGN_OR_RETURN(request.filter, Filter::parse(*filter));
-  }
-  if (const Json* min_score = find_option(json, "minScore")) {
-    ASSIGN_OR_RETURN(request.min_score,
-                     read_number(*min_score, "search", "minScore", "a number", [](double) { return true; }));
-  }
-  if (const Json* include = find_option(json, "include")) RETURN_IF_ERROR(read_include(*include, request));
-  if (const Json* exact = find_option(json, "exact")) {
-    ASSIGN_OR_RETURN(request.exact, read_bool(*exact, "exact"));
-  }
-  if (const Json* ef = find_option(json, "ef")) {
-    ASSIGN_OR_RETURN(request.ef, read_size(*ef, "search", "ef", 1, kMaxEf, Code::kInvalidArgument));
-  }
-  if (const Json* nprobe = find_option(json, "nprobe")) {
-    ASSIGN_OR_RETURN(request.nprobe, read_size(*nprobe, "search", "nprobe", 1, kMaxNprobe, Code::kInvalidArgument));
-  }
-  if (const Json* rescore = find_option(json, "rescore")) {
-    ASSIGN_OR_RETURN(request.rescore, read_size(*rescore, "search", "rescore", 1, kMaxK, Code::kInvalidArgument));
-  }
-  if (const Json* fusion = find_option(json, "fusion")) {
-    ASSIGN_OR_RETURN(request.fusion, read_fusion(*fusion));
-  }
-  if (const Json* explain = find_option(json, "explain")) {
-    ASSIGN_OR_RETURN(request.explain, read_bool(*explain, "explain"));
+  if (std::isinf(min_score)) return invalid("search", "minScore", "a finite number", min_score);
+  if (!std::isnan(min_score)) request.min_score = min_score;
+  ASSIGN_OR_RETURN(request.filter, parse_filter(filter));
+  if (!fusion.empty()) {
+    ASSIGN_OR_RETURN(const Json json, parse_json(fusion, "search.fusion"));
+    ASSIGN_OR_RETURN(request.fusion, read_fusion(json));
   }
   return request;
+}
+
+Result<std::optional<Filter>> parse_filter(std::string_view text) {
+  if (text.empty()) return std::optional<Filter>();
+  ASSIGN_OR_RETURN(const Json json, parse_json(text, "filter"));
+  ASSIGN_OR_RETURN(Filter filter, Filter::parse(json));
+  return std::optional<Filter>(std::move(filter));
 }
 
 }  // namespace nearfield

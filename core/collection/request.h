@@ -1,19 +1,23 @@
 // SearchRequest: one search, checked.
 //
-// JSON form (options of collection.search, without the vector, which travels as floats):
-//   { "text": "words", "mode": "auto" | "dense" | "text" | "hybrid", "k": 10, "offset": 0, "filter": {...},
-//     "minScore": 0.2, "include": ["payload", "text", "vector"], "exact": false, "ef": 128, "nprobe": 8,
-//     "rescore": 100,
-//     "fusion": { "kind": "rrf", "k": 60, "weights": [1, 1] } | { "kind": "convex", "alpha": 0.35 },
-//     "explain": false }
+// In a message, where every search costs its reading, it is binary: little-endian, a string being its length in bytes
+// (u32) and UTF-8, empty where nothing was given.
+//
+//   u32 flags: bits 0 and 1 the mode (SearchMode); 2 payload, 3 text, 4 vector: to be included; 5 exact; 6 explain
+//   u32 k | u32 offset | u32 ef | u32 nprobe | u32 rescore | f64 minScore, NaN: none | u32 components of the vector
+//   text | filter, JSON text | fusion, JSON text | zero bytes to a multiple of 4 | components, f32 each
+//
+// Fusion is { "kind": "rrf", "k": 60, "weights": [1, 1] } or { "kind": "convex", "alpha": 0.35 }.
 #pragma once
 
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
+#include "core/base/bytes.h"
 #include "core/base/json.h"
 #include "core/base/status.h"
 #include "core/filter/filter.h"
@@ -57,8 +61,13 @@ struct SearchRequest {
   bool explain = false;
 };
 
-// Fails with kConfigError on unknown keys, kInvalidArgument on values out of range, kFilterError on a bad filter; the
-// value is named.
-Result<SearchRequest> parse_search_request(const Json& json);
+// The vector stays where it is: a view into what `message` reads.
+// Fails with kFormatError on a malformed message, kInvalidArgument on values out of range, kLimitExceeded on a text
+// that is too long, kConfigError on unknown keys of fusion, kFilterError on a bad filter; the value is named. REQUIRES:
+// the message starts at an address for floats.
+Result<SearchRequest> read_search_request(ByteReader& message);
+
+// A filter from its JSON text; none where that is empty. Fails as Filter::parse and parse_json do.
+Result<std::optional<Filter>> parse_filter(std::string_view text);
 
 }  // namespace nearfield

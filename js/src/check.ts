@@ -39,10 +39,11 @@ export function readOptions<Key extends string>(
   for (const key of Object.keys(options)) {
     const value = options[key];
     if (value === undefined) continue;
-    if (Object.hasOwn(unsupported, key)) {
-      throw new NearfieldError('Unsupported', `${what}: ${key} is not supported: ${unsupported[key]}`, { value: key });
-    }
     if (!known.includes(key as Key)) {
+      if (Object.hasOwn(unsupported, key)) {
+        const why = `${what}: ${key} is not supported: ${unsupported[key]}`;
+        throw new NearfieldError('Unsupported', why, { value: key });
+      }
       throw new NearfieldError('ConfigError', `${what}: unknown option ${shown(key)}; known are ${known.join(', ')}`, {
         value: key,
       });
@@ -102,8 +103,11 @@ export function readChoice<Choice extends string>(value: unknown, what: string, 
 /** Vectors may be given as any of these; doubles are rounded to 32-bit floats. */
 export type Vector = Float32Array | Float64Array | readonly number[];
 
-/** A copy as 32-bit floats. `dimension` is what the collection stores; 0: it stores no vectors. */
-export function readVector(value: unknown, what: string, dimension: number): Float32Array {
+/**
+ * A copy as 32-bit floats, in `room` if that is given. `dimension` is what the collection stores, and the size of
+ * `room`; 0: it stores no vectors.
+ */
+export function readVector(value: unknown, what: string, dimension: number, room?: Float32Array): Float32Array {
   let numbers: ArrayLike<unknown>;
   if (Array.isArray(value) || value instanceof Float32Array || value instanceof Float64Array) {
     numbers = value;
@@ -120,7 +124,7 @@ export function readVector(value: unknown, what: string, dimension: number): Flo
       { value: length, details: { what, expected: dimension } },
     );
   }
-  const copy = new Float32Array(length);
+  const copy = room ?? new Float32Array(length);
   for (let i = 0; i < length; i++) {
     const component = numbers[i];
     if (typeof component !== 'number') {

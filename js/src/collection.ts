@@ -17,8 +17,9 @@ import { NearfieldError, invalid } from './errors.js';
 import type { CodeKind } from './generated/code-kinds.js';
 import type { IndexKind } from './generated/kinds.js';
 import type { Metric } from './generated/metrics.js';
-import { Message } from './message.js';
+import { Message, withMessage } from './message.js';
 import {
+  encodeFilter,
   readInclude,
   readQuery,
   runQueries,
@@ -233,16 +234,14 @@ export class Collection<Payload extends object = Record<string, unknown>> {
    * Throws InvalidArgument, DimensionMismatch, FilterError, ConfigError, Unsupported, Aborted, Closed.
    */
   async search(options: SearchOptions): Promise<Hits<Payload>> {
-    const query = readQuery(options, this.#dimension());
-    return (await runQueries<Payload>(this.#session, this.name, [query]))[0] as Hits<Payload>;
+    const answers = runQueries<Payload>(this.#session, this.name, this.#dimension(), [readQuery(options)]);
+    return (await answers)[0] as Hits<Payload>;
   }
 
   /** Several searches in one call across the line; answers in their order. */
   async searchBatch(queries: readonly SearchOptions[]): Promise<Hits<Payload>[]> {
     if (!Array.isArray(queries)) throw invalid(`queries must be an array, got ${shown(queries)}`);
-    const dimension = this.#dimension();
-    const read = queries.map((query) => readQuery(query, dimension));
-    return runQueries<Payload>(this.#session, this.name, read);
+    return runQueries<Payload>(this.#session, this.name, this.#dimension(), queries.map(readQuery));
   }
 
   /** The points of these ids, in their order; ids nobody has are left out. */
@@ -281,8 +280,10 @@ export class Collection<Payload extends object = Record<string, unknown>> {
   /** How many points there are, or pass the filter. */
   async count(options?: { filter?: Filter | undefined }): Promise<number> {
     const { filter } = readOptions(options, 'count', ['filter']);
-    const message = this.#message({}, filter);
-    return this.#session.ask('_count', message, ({ count }: { count: number }) => count);
+    const encoded = filter === undefined ? '' : encodeFilter(filter);
+    return withMessage((message) =>
+      this.#session.ask('_count', message.string(this.name).string(encoded), ({ count }: { count: number }) => count),
+    );
   }
 
   /**

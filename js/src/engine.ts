@@ -32,13 +32,16 @@ export class Engine {
   }
 
   /**
-   * Sends a message (see message.ts) to a verb and parses its answer. Throws what the verb fails with. `tail` is the end
-   * of the binary part where that is large: it is copied into the engine from where it is.
+   * Sends a message (see message.ts) to a verb and parses its answer; one that is no JSON is answered as { place }, where
+   * it begins. Throws what the verb fails with. `tail` is the end of the binary part where that is large: it is copied
+   * into the engine from where it is.
    */
   call<Answer>(verb: Verb, message: Uint8Array, tail?: Uint8Array): Answer {
     if (this.#handle === undefined) throw this.#broken;
     let code: number;
-    let text: string;
+    let place: number;
+    let bytes: number;
+    let text = '';
     let poisoned: boolean;
     try {
       const length = message.length + (tail?.length ?? 0);
@@ -49,16 +52,20 @@ export class Engine {
       this.memory.write(input, message);
       if (tail !== undefined) this.memory.write(input + message.length, tail);
       this.#handle[verb](length);
-      code = this.memory.word(this.#outcome);
-      text = this.memory.text(this.memory.word(this.#outcome + 4), this.memory.word(this.#outcome + 8));
-      poisoned = this.memory.word(this.#outcome + 12) !== 0;
+      const outcome = this.memory.reader(this.#outcome);
+      code = outcome.word();
+      place = outcome.word();
+      bytes = outcome.word();
+      poisoned = outcome.word() !== 0;
+      if (bytes > 0) text = this.memory.text(place, bytes);
     } catch (cause) {
       if (cause instanceof NearfieldError) throw cause;
       // A trap leaves the stack pointer and half-made changes behind: nothing in this instance can be trusted again.
       throw this.poison(`the engine stopped in ${verb.slice(1)}: ${reasonOf(cause)}`, cause);
     }
     if (poisoned) this.poison('the engine ran out of memory in the middle of an operation');
-    const answer = parse(text);
+    if (bytes === 0) return { place } as Answer;
+    const answer = parseJson<unknown>(text);
     if (code === 0) return answer as Answer;
     const { message: reason, value } = answer as { message: string; value?: unknown };
     throw errorFromEngine(code, reason, value);
@@ -103,8 +110,8 @@ export class Engine {
   }
 }
 
-// Payloads pass through as the text they are stored as, so this is where a damaged one would show.
-function parse(text: string): unknown {
+/** Payloads pass through as the text they are stored as, so this is where a damaged one would show. */
+export function parseJson<Value>(text: string): Value {
   try {
     return JSON.parse(text);
   } catch (cause) {

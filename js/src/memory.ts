@@ -1,12 +1,18 @@
 // The engine's memory: the only file that touches it.
 //
 // Any call into the engine may grow the memory, which detaches every older view. So each function here makes a fresh
-// view, copies, and lets go of it.
+// view, or makes sure that the one it has is still of the memory, and copies; a Reader is good until the next call.
 
-const decoder = new TextDecoder();
+// A text may begin with what looks like a byte order mark.
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** Strings that lie together are decoded together up to this size: each then keeps the memory of all of them. */
+const joinedBytes = 4096;
 
 export class Memory {
   #memory: { readonly buffer: ArrayBuffer };
+  // Of the buffer as it was last; made again when that is another one.
+  #view = new DataView(new ArrayBuffer(0));
 
   constructor(memory: WebAssembly.Memory) {
     this.#memory = memory;
@@ -15,6 +21,7 @@ export class Memory {
   /** Up to 4 GiB that nobody will read again, and that the next instance may need. */
   release(): void {
     this.#memory = { buffer: new ArrayBuffer(0) };
+    this.#view = new DataView(this.#memory.buffer);
   }
 
   get byteLength(): number {
@@ -25,9 +32,11 @@ export class Memory {
     new Uint8Array(this.#memory.buffer, offset, bytes.length).set(bytes);
   }
 
-  /** A u32. */
-  word(offset: number): number {
-    return new DataView(this.#memory.buffer).getUint32(offset, true);
+  /** Of what stands at `offset`. */
+  reader(offset: number): Reader {
+    const { buffer } = this.#memory;
+    if (this.#view.buffer !== buffer) this.#view = new DataView(buffer);
+    return new Reader(this.#view, offset);
   }
 
   text(offset: number, length: number): string {
@@ -40,5 +49,70 @@ export class Memory {
 
   floats(offset: number, count: number): Float32Array {
     return new Float32Array(this.#memory.buffer, offset, count).slice();
+  }
+}
+
+/** Reads values that stand one behind the other. Good until the next call into the engine. */
+export class Reader {
+  readonly #view: DataView;
+  #at: number;
+
+  constructor(view: DataView, offset: number) {
+    this.#view = view;
+    this.#at = offset;
+  }
+
+  /** Another one, which begins where this one is now; this one goes on `bytes` later. */
+  split(bytes: number): Reader {
+    const other = new Reader(this.#view, this.#at);
+    this.#at += bytes;
+    return other;
+  }
+
+  /** A u32. */
+  word(): number {
+    const value = this.#view.getUint32(this.#at, true);
+    this.#at += 4;
+    return value;
+  }
+
+  /** An f64. */
+  double(): number {
+    const value = this.#view.getFloat64(this.#at, true);
+    this.#at += 8;
+    return value;
+  }
+
+  text(bytes: number): string {
+    const text = decoder.decode(new Uint8Array(this.#view.buffer, this.#at, bytes));
+    this.#at += bytes;
+    return text;
+  }
+
+  /** Strings of `bytes` together. */
+  texts(bytes: number): Texts {
+    return new Texts(this.split(bytes), bytes);
+  }
+}
+
+/** Strings that lie together; their lengths stand elsewhere. */
+export class Texts {
+  readonly #reader: Reader;
+  // All of them, where a byte is a character.
+  readonly #joined: string | undefined;
+  #at = 0;
+
+  constructor(reader: Reader, bytes: number) {
+    this.#reader = reader;
+    if (bytes === 0 || bytes > joinedBytes) return;
+    const joined = reader.split(0).text(bytes);
+    if (joined.length === bytes) this.#joined = joined;
+  }
+
+  next(bytes: number): string {
+    if (this.#joined === undefined) return this.#reader.text(bytes);
+    const begin = this.#at;
+    this.#at += bytes;
+    return this.#joined.slice(begin, this.#at);
   }
 }

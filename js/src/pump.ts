@@ -76,32 +76,32 @@ export class Pump {
 
   /**
    * For verbs that answer at once or start an operation, as what they need is in memory or in storage. `read` is called
-   * with the answer while what it refers to in the engine's memory is still there.
+   * with the answer while what it refers to in the engine's memory is still there. A promise only where it has to wait.
    */
   ask<Answer extends object, Result>(
     verb: Verb,
     message: Uint8Array,
     read: (answer: Answer) => Result,
-  ): Promise<Result> {
-    let waits = false;
+  ): Result | Promise<Result> {
+    const answer = this.#engine.call<Answer | { operation: number }>(verb, message);
+    if (!('operation' in answer)) return read(answer);
     const result = new Promise<Result>((resolve, reject) => {
-      const settle = (answer: unknown) => {
+      const settle = (late: unknown) => {
         try {
-          resolve(read(answer as Answer));
+          resolve(read(late as Answer));
         } catch (error) {
           reject(error);
         }
       };
-      const answer = this.#engine.call<Answer | { operation: number }>(verb, message);
-      if (!('operation' in answer)) return settle(answer);
-      waits = true;
       this.#waiting.set(answer.operation, { resolve: settle, reject });
       this.#advance();
     });
-    if (waits) {
-      const ended = result.catch(() => {}).finally(() => this.#asked.delete(ended));
-      this.#asked.add(ended);
-    }
+    const ended = result
+      .catch(() => {})
+      .then(() => {
+        this.#asked.delete(ended);
+      });
+    this.#asked.add(ended);
     return result;
   }
 

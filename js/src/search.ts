@@ -16,7 +16,8 @@ import {
 import type { Engine } from './engine.js';
 import type { Session } from './session.js';
 import { NearfieldError, invalid } from './errors.js';
-import { Message } from './message.js';
+import { readAnswers } from './hits.js';
+import { withMessage, type Message } from './message.js';
 
 /** `{ field: value }`, operators of generated/operators.ts, `$and`, `$or`, `$not`; fields are dotted paths. */
 export type Filter = { readonly [field: string]: unknown };
@@ -45,8 +46,12 @@ export interface SearchOptions {
   include?: readonly Part[] | undefined;
   /** Never approximate; default false. */
   exact?: boolean | undefined;
-  /** Breadth of a graph search, 1 to 10,000; default 128. */
+  /** Breadth of a graph search, 1 to 10,000; default: as tuned for `index.recall`, or 128. */
   ef?: number | undefined;
+  /** How many partitions of a partitioned index are looked at, 1 to 65,536; default: as tuned for `index.recall`. */
+  nprobe?: number | undefined;
+  /** How many candidates of an index get exact scores, 1 to 10,000, but at least k; default: as many as its code needs. */
+  rescore?: number | undefined;
   /** Default { kind: 'rrf' }. */
   fusion?: Fusion | undefined;
   /** Adds `plan` to the answer. */
@@ -88,23 +93,56 @@ export interface Plan {
 
 export type Hits<Payload = Record<string, unknown>> = Hit<Payload>[] & { plan?: Plan };
 
-/** A search that was checked, as the engine takes it. */
+/** A search that was checked but for its vector, whose components are read while they are written down. */
 export interface Query {
-  /** JSON text, as core/collection/request.h reads it. */
-  options: string;
-  vector?: Float32Array;
-  highlights?: boolean;
+  mode: number;
+  k: number;
+  offset: number;
+  /** These three are 0 where the engine decides. */
+  ef: number;
+  nprobe: number;
+  rescore: number;
+  /** NaN: none. */
+  minScore: number;
+  /** Bits, in the order of `parts`. */
+  include: number;
+  exact: boolean;
+  explain: boolean;
+  highlights: boolean;
   /** The vector is the embedding of the text. */
-  embed?: boolean;
+  embed: boolean;
+  vector: unknown;
+  /** These three are empty where there is none; filter and fusion are JSON text. */
+  text: string;
+  filter: string;
+  fusion: string;
 }
 
 const maxK = 10_000;
+const maxNprobe = 65_536;
 const parts: readonly Part[] = ['payload', 'text', 'vector'];
+const modes = ['auto', 'dense', 'text', 'hybrid'] as const;
+const searchOptions = [
+  'vector',
+  'text',
+  'mode',
+  'k',
+  'offset',
+  'filter',
+  'minScore',
+  'include',
+  'exact',
+  'ef',
+  'nprobe',
+  'rescore',
+  'fusion',
+  'explain',
+  'highlights',
+  'signal',
+] as const;
 
 const unsupported = {
   sparse: 'this version has no sparse vectors; use text for words or vector for embeddings',
-  nprobe: 'this version has no partitioned index; use ef with an hnsw index',
-  rescore: 'this version keeps every vector as it is, so there is nothing to rescore',
 };
 
 export function readInclude(value: unknown): Part[] {
@@ -112,54 +150,54 @@ export function readInclude(value: unknown): Part[] {
   return value.map((part: unknown) => readChoice(part, 'include', parts));
 }
 
-/** `dimension` is the collection's. */
-export function readQuery(given: unknown, dimension: number): Query {
-  const options = readOptions(
-    given,
-    'search',
-    [
-      'vector',
-      'text',
-      'mode',
-      'k',
-      'offset',
-      'filter',
-      'minScore',
-      'include',
-      'exact',
-      'ef',
-      'fusion',
-      'explain',
-      'highlights',
-      'signal',
-    ],
-    unsupported,
-  );
+export function readQuery(given: unknown): Query {
+  const options = readOptions(given, 'search', searchOptions, unsupported);
   checkSignal(options.signal);
-  const out: Record<string, unknown> = {};
-  const query: Query = { options: '' };
-  if (options.vector !== undefined) query.vector = readVector(options.vector, 'vector', dimension);
-  if (options.text !== undefined) out['text'] = readText(options.text, 'text');
-  if (options.vector === undefined && options.text === undefined) {
-    throw invalid('search: give a vector, a text, or both');
-  }
-  if (options.mode === 'sparse') {
+  const {
+    vector,
+    text,
+    mode,
+    k,
+    offset,
+    filter,
+    minScore,
+    include,
+    exact,
+    ef,
+    nprobe,
+    rescore,
+    fusion,
+    explain,
+    highlights,
+  } = options;
+  if (vector === undefined && text === undefined) throw invalid('search: give a vector, a text, or both');
+  if (mode === 'sparse') {
     throw new NearfieldError('Unsupported', `search: mode 'sparse' is not supported: ${unsupported.sparse}`, {
       value: 'sparse',
     });
   }
-  if (options.mode !== undefined) out['mode'] = readChoice(options.mode, 'mode', ['auto', 'dense', 'text', 'hybrid']);
-  if (options.k !== undefined) out['k'] = readWhole(options.k, 'k', 1, maxK);
-  if (options.offset !== undefined) out['offset'] = readWhole(options.offset, 'offset', 0, maxK);
-  if (options.minScore !== undefined) out['minScore'] = readNumber(options.minScore, 'minScore');
-  if (options.include !== undefined) out['include'] = readInclude(options.include);
-  if (options.exact !== undefined) out['exact'] = readBoolean(options.exact, 'exact');
-  if (options.ef !== undefined) out['ef'] = readWhole(options.ef, 'ef', 1, maxK);
-  if (options.fusion !== undefined) out['fusion'] = readFusion(options.fusion);
-  if (options.explain !== undefined) out['explain'] = readBoolean(options.explain, 'explain');
-  if (options.highlights !== undefined) query.highlights = readBoolean(options.highlights, 'highlights');
-  query.options = withFilter(out, options.filter);
-  return query;
+  return {
+    vector,
+    text: text === undefined ? '' : readText(text, 'text'),
+    mode: mode === undefined ? 0 : modes.indexOf(readChoice(mode, 'mode', modes)),
+    k: k === undefined ? 10 : readWhole(k, 'k', 1, maxK),
+    offset: offset === undefined ? 0 : readWhole(offset, 'offset', 0, maxK),
+    minScore: minScore === undefined ? NaN : readNumber(minScore, 'minScore'),
+    include: includeBits(include === undefined ? ['payload', 'text'] : readInclude(include)),
+    exact: exact !== undefined && readBoolean(exact, 'exact'),
+    ef: ef === undefined ? 0 : readWhole(ef, 'ef', 1, maxK),
+    nprobe: nprobe === undefined ? 0 : readWhole(nprobe, 'nprobe', 1, maxNprobe),
+    rescore: rescore === undefined ? 0 : readWhole(rescore, 'rescore', 1, maxK),
+    fusion: fusion === undefined ? '' : JSON.stringify(readFusion(fusion)),
+    explain: explain !== undefined && readBoolean(explain, 'explain'),
+    highlights: highlights !== undefined && readBoolean(highlights, 'highlights'),
+    embed: false,
+    filter: filter === undefined ? '' : encodeFilter(filter),
+  };
+}
+
+function includeBits(included: readonly Part[]): number {
+  return included.reduce((bits, part) => bits | (1 << parts.indexOf(part)), 0);
 }
 
 function readFusion(given: unknown): object {
@@ -196,43 +234,47 @@ function readFusion(given: unknown): object {
   return out;
 }
 
+export function encodeFilter(filter: unknown): string {
+  return encodeJson(filter, 'filter', 'FilterError');
+}
+
 /** JSON text of checked options and a filter that still has to be. */
 export function withFilter(options: Record<string, unknown>, filter: unknown): string {
   const text = JSON.stringify(options);
   if (filter === undefined) return text;
-  const encoded = encodeJson(filter, 'filter', 'FilterError');
+  const encoded = encodeFilter(filter);
   return `${text.slice(0, -1)}${text.length > 2 ? ',' : ''}"filter":${encoded}}`;
 }
 
-/** Runs a batch in one call across the line. */
+/** As core/collection/request.h reads it, behind the flags that wasm/engine.h names. */
+function writeQuery(message: Message, query: Query, dimension: number): void {
+  message.word((query.highlights ? 1 : 0) | (query.embed ? 2 : 0));
+  message.word(query.mode | (query.include << 2) | (query.exact ? 1 << 5 : 0) | (query.explain ? 1 << 6 : 0));
+  message.word(query.k).word(query.offset).word(query.ef).word(query.nprobe).word(query.rescore).double(query.minScore);
+  message.word(query.vector === undefined ? 0 : dimension);
+  message.string(query.text).string(query.filter).string(query.fusion).align();
+  if (query.vector !== undefined) readVector(query.vector, 'vector', dimension, message.room(dimension));
+}
+
+/** Runs a batch in one call across the line. `dimension` is the collection's. */
 export function runQueries<Payload>(
   session: Session,
   collection: string,
+  dimension: number,
   queries: readonly Query[],
-): Promise<Hits<Payload>[]> {
-  const described = queries.map(
-    ({ options, vector, highlights, embed }) =>
-      `{"options":${options},"components":${vector?.length ?? 0},"highlights":${highlights === true},"embed":${embed === true}}`,
-  );
-  const message = new Message(`{"collection":${JSON.stringify(collection)},"queries":[${described.join(',')}]}`);
-  for (const { vector } of queries) if (vector !== undefined) message.floats(vector);
-  const started = performance.now();
-  type Answer = { results: { hits: Hit<Payload>[]; plan?: EnginePlan }[] };
-  return session.ask('_search', message, ({ results }: Answer, engine) => {
-    const microseconds = Math.round((performance.now() - started) * 1000);
-    return results.map(({ hits, plan }) => {
-      const out: Hits<Payload> = takeVectors(engine, hits);
-      if (plan !== undefined) {
-        const { strategy, reason, rowsAllowed, rowsScored, count } = plan;
-        const selectivity = count === 0 ? 0 : rowsAllowed / count;
-        out.plan = { strategy, reason, rowsAllowed, selectivity, rowsScored, microseconds };
-      }
-      return out;
+): Hits<Payload>[] | Promise<Hits<Payload>[]> {
+  return withMessage((message) => {
+    message.string(collection).word(queries.length);
+    for (const query of queries) writeQuery(message, query, dimension);
+    // Not cheap beside a small search.
+    const explained = queries.some(({ explain }) => explain);
+    const started = explained ? performance.now() : 0;
+    return session.ask('_search', message, ({ place }: { place: number }, engine) => {
+      const microseconds = explained ? Math.round((performance.now() - started) * 1000) : 0;
+      return readAnswers<Payload>(engine, place, queries.length, microseconds);
     });
   });
 }
-
-type EnginePlan = Pick<Plan, 'strategy' | 'reason' | 'rowsAllowed' | 'rowsScored'> & { count: number };
 
 /** Replaces the places of vectors in the engine's memory by copies. To be called before the next call. */
 export function takeVectors<Row extends { vector?: Float32Array }>(engine: Engine, rows: Row[]): Row[] {

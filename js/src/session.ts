@@ -134,12 +134,12 @@ export class Session {
     }
   }
 
-  /** For verbs that answer at once or start an operation, see Pump.ask(). */
-  async ask<Answer extends object, Result>(
+  /** For verbs that answer at once or start an operation, see Pump.ask(); throws what goes wrong at once. */
+  ask<Answer extends object, Result>(
     verb: Verb,
     message: Message,
     read: (answer: Answer, engine: Engine) => Result,
-  ): Promise<Result> {
+  ): Result | Promise<Result> {
     this.requireOpen();
     const engine = this.#engine;
     return this.#pump.ask<Answer, Result>(verb, message.finish(), (answer) => read(answer, engine));

@@ -150,6 +150,8 @@ const inPage = typeof document !== 'undefined';
 const stepBytes = (inPage ? 256 : 1024) * 1024;
 
 // As core/spec/ingest.h calls them.
+// Static embeddings and words go together best so; measured on spec documents.
+const embeddedFusion: Fusion = { kind: 'convex' };
 const blocksName = 'blocks';
 const filesName = 'files';
 
@@ -371,8 +373,7 @@ export class Specs {
     const { highlight, fusion, ...options } = readOptions(given, 'search', known);
     const text = readText(question, 'question');
     if (text.trim() === '') throw invalid('the question is empty', text);
-    // The engine's own default for embedded questions is the one that SpecSearchOptions documents.
-    const query = readQuery({ ...options, text, fusion, highlights: highlight }, 0);
+    const query = readQuery({ ...options, text, fusion: fusion ?? embeddedFusion, highlights: highlight });
     this.#session.requireOpen();
     if (this.#blocks === undefined) return [];
     if (options.mode !== 'text') {
@@ -380,7 +381,7 @@ export class Specs {
       query.embed = true;
     }
     checkSignal(options.signal);
-    return (await runQueries<SpecPayload>(this.#session, blocksName, [query]))[0] as SpecHits;
+    return (await runQueries<SpecPayload>(this.#session, blocksName, 0, [query]))[0] as SpecHits;
   }
 
   /** The blocks of these ids, in their order; ids nobody has are left out. */

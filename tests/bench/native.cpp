@@ -42,10 +42,11 @@ class Native {
   }
 
   bench::Answer search(std::span<const float> query, int effort) {
-    Json options = {{"k", bench::kHits}, {"include", Json::array()}};
-    if (!effort_name_.empty()) options[effort_name_] = effort;
-    SearchRequest request = must(parse_search_request(options));
+    SearchRequest request;
     request.vector = query;
+    request.k = bench::kHits;
+    request.include_payload = request.include_text = false;
+    if (effort_name_ == "ef") request.ef = static_cast<size_t>(effort);
     bench::Answer answer;
     answer.fill(-1);
     const SearchResult found = must(collection_->search(request));

@@ -254,17 +254,22 @@ class Oom : public Attack {
   }
 
   Status search(const Collection& collection, Answer& answer) const {
-    const Json options = call_ == Call::kSearch         ? Json{{"k", 7}, {"ef", 20}}
-                         : call_ == Call::kFilterSearch ? Json{{"k", 7}, {"filter", {{"n", {{"$gt", 1}}}}}}
-                                                        : Json{{"k", 7}, {"text", "user logins"}, {"explain", true}};
+    const std::string_view text = call_ == Call::kHybridSearch ? "user logins" : "";
+    const std::string_view filter = call_ == Call::kFilterSearch ? R"({"n":{"$gt":1}})" : "";
     Status status;
     Result<SearchResult> result = SearchResult{};
     {
       const Counting counting;
-      Result<SearchRequest> request = parse_search_request(options);
-      if (!request.ok()) return std::move(request).error();
-      request->vector = query_;
-      result = collection.search(request.value());
+      SearchRequest request;
+      request.vector = query_;
+      request.text = text;
+      request.k = 7;
+      request.ef = 20;
+      request.explain = call_ == Call::kHybridSearch;
+      Result<std::optional<Filter>> wanted = parse_filter(filter);
+      if (!wanted.ok()) return std::move(wanted).error();
+      request.filter = std::move(wanted).value();
+      result = collection.search(request);
     }
     if (!result.ok()) return std::move(result).error();
     for (const Hit& hit : result->hits) answer.push_back(std::string(hit.row.id) + " " + std::to_string(hit.score));

@@ -1,128 +1,230 @@
 #include "core/collection/request.h"
 
 #include <catch_amalgamated.hpp>
+#include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 using namespace nearfield;
 
 namespace {
 
-Result<SearchRequest> parsed(std::string_view text) { return parse_search_request(Json::parse(text)); }
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+// A request as js/src/search.ts writes it where no option is given.
+struct Written {
+  uint32_t flags = 0b1100;  // payload and text included
+  uint32_t k = 10;
+  uint32_t offset = 0;
+  uint32_t ef = 0;
+  uint32_t nprobe = 0;
+  uint32_t rescore = 0;
+  double min_score = kNone;
+  std::string text;
+  std::string filter;
+  std::string fusion;
+  std::vector<float> vector;
+
+  Bytes bytes() const {
+    Bytes out;
+    ByteWriter writer(out);
+    for (const uint32_t word : {flags, k, offset, ef, nprobe, rescore}) writer.put(word);
+    writer.put(min_score);
+    writer.put(static_cast<uint32_t>(vector.size()));
+    for (const std::string& string : {text, filter, fusion}) writer.put_string(string);
+    writer.align(4);
+    writer.put_array(std::span(vector));
+    return out;
+  }
+};
+
+// The message outlives the request, whose vector is a view into it.
+struct Read {
+  explicit Read(const Written& written) : message(written.bytes()) {}
+
+  Bytes message;
+  ByteReader reader{message};
+  Result<SearchRequest> request = read_search_request(reader);
+};
 
 }  // namespace
 
-TEST_CASE("an empty request is all defaults") {
-  const auto request = parsed("{}");
-  REQUIRE(request.ok());
-  CHECK(request->k == 10);
-  CHECK(request->offset == 0);
-  CHECK(request->mode == SearchMode::kAuto);
-  CHECK(request->include_payload);
-  CHECK(request->include_text);
-  CHECK(!request->include_vector);
-  CHECK(!request->filter);
-  CHECK(!request->min_score);
-  CHECK(!request->exact);
-  CHECK(!request->explain);
-  CHECK(request->ef == 0);
-  CHECK(std::get<ReciprocalRank>(request->fusion).k == 60);
+TEST_CASE("a request of no options is what a fresh one is") {
+  const Read read{Written{}};
+  const SearchRequest fresh;
+  REQUIRE(read.request.ok());
+  CHECK(read.reader.at_end());
+  CHECK(read.request->k == fresh.k);
+  CHECK(read.request->offset == fresh.offset);
+  CHECK(read.request->mode == fresh.mode);
+  CHECK(read.request->include_payload == fresh.include_payload);
+  CHECK(read.request->include_text == fresh.include_text);
+  CHECK(read.request->include_vector == fresh.include_vector);
+  CHECK(!read.request->filter);
+  CHECK(!read.request->min_score);
+  CHECK(!read.request->exact);
+  CHECK(!read.request->explain);
+  CHECK(read.request->ef == fresh.ef);
+  CHECK(read.request->nprobe == fresh.nprobe);
+  CHECK(read.request->rescore == fresh.rescore);
+  CHECK(read.request->vector.empty());
+  CHECK(std::get<ReciprocalRank>(read.request->fusion).k == 60);
 }
 
 TEST_CASE("every option arrives") {
-  const auto request = parsed(R"({"text": "words", "mode": "hybrid", "k": 5, "offset": 2, "filter": {"a": 1},
-      "minScore": -0.5, "include": ["vector"], "exact": true, "ef": 50,
-      "fusion": {"kind": "rrf", "k": 10, "weights": [2, 0.5]}, "explain": true})");
-  REQUIRE(request.ok());
-  CHECK(request->text == "words");
-  CHECK(request->mode == SearchMode::kHybrid);
-  CHECK(request->k == 5);
-  CHECK(request->offset == 2);
-  REQUIRE(request->filter);
-  CHECK(request->filter->matches(Json{{"a", 1}}));
-  CHECK(request->min_score == -0.5);
-  // What is listed replaces the default.
-  CHECK(!request->include_payload);
-  CHECK(!request->include_text);
-  CHECK(request->include_vector);
-  CHECK(request->exact);
-  CHECK(request->ef == 50);
-  CHECK(request->explain);
-  const auto& rrf = std::get<ReciprocalRank>(request->fusion);
+  Written written;
+  written.flags = 3 | 1 << 4 | 1 << 5 | 1 << 6;
+  written.k = 5;
+  written.offset = 2;
+  written.ef = 50;
+  written.nprobe = 6;
+  written.rescore = 70;
+  written.min_score = -0.5;
+  written.text = "words";
+  written.filter = R"({"a": 1})";
+  written.fusion = R"({"kind": "rrf", "k": 10, "weights": [2, 0.5]})";
+  written.vector = {1, -2, 3.5};
+  const Read read(written);
+  REQUIRE(read.request.ok());
+  CHECK(read.reader.at_end());
+  const SearchRequest& request = read.request.value();
+  CHECK(request.text == "words");
+  CHECK(request.mode == SearchMode::kHybrid);
+  CHECK(request.k == 5);
+  CHECK(request.offset == 2);
+  REQUIRE(request.filter);
+  CHECK(request.filter->matches(Json{{"a", 1}}));
+  CHECK(request.min_score == -0.5);
+  CHECK(!request.include_payload);
+  CHECK(!request.include_text);
+  CHECK(request.include_vector);
+  CHECK(request.exact);
+  CHECK(request.ef == 50);
+  CHECK(request.nprobe == 6);
+  CHECK(request.rescore == 70);
+  CHECK(request.explain);
+  CHECK(std::vector(request.vector.begin(), request.vector.end()) == written.vector);
+  const auto& rrf = std::get<ReciprocalRank>(request.fusion);
   CHECK(rrf.k == 10);
   CHECK(rrf.dense_weight == 2);
   CHECK(rrf.text_weight == 0.5);
-  CHECK(std::get<Convex>(parsed(R"({"fusion": {"kind": "convex"}})")->fusion).alpha == 0.35);
-  CHECK(std::get<Convex>(parsed(R"({"fusion": {"kind": "convex", "alpha": 1}})")->fusion).alpha == 1);
-  CHECK(parsed(R"({"mode": "dense"})")->mode == SearchMode::kDense);
-  CHECK(parsed(R"({"mode": "text"})")->mode == SearchMode::kText);
-  CHECK(!parsed(R"({"include": []})")->include_text);
+}
+
+TEST_CASE("each flag means one thing") {
+  const auto read = [](uint32_t flags) {
+    Written written;
+    written.flags = flags;
+    return std::move(Read(written).request).value();
+  };
+  CHECK(read(0).mode == SearchMode::kAuto);
+  CHECK(read(1).mode == SearchMode::kDense);
+  CHECK(read(2).mode == SearchMode::kText);
+  CHECK(read(1 << 2).include_payload);
+  CHECK(!read(1 << 2).include_text);
+  CHECK(read(1 << 3).include_text);
+  CHECK(read(1 << 4).include_vector);
+  CHECK(!read(1 << 4).exact);
+  CHECK(read(1 << 5).exact);
+  CHECK(read(1 << 6).explain);
+}
+
+TEST_CASE("fusion has defaults of its own") {
+  const auto read = [](std::string fusion) {
+    Written written;
+    written.fusion = std::move(fusion);
+    return std::move(Read(written).request).value().fusion;
+  };
+  CHECK(std::get<Convex>(read(R"({"kind": "convex"})")).alpha == 0.35);
+  CHECK(std::get<Convex>(read(R"({"kind": "convex", "alpha": 1})")).alpha == 1);
+  CHECK(std::get<ReciprocalRank>(read(R"({"kind": "rrf"})")).text_weight == 1);
 }
 
 TEST_CASE("k and offset reach to ten thousand together") {
-  CHECK(parsed(R"({"k": 10000})")->k == kMaxK);
-  CHECK(parsed(R"({"k": 1, "offset": 9999})")->offset == kMaxK - 1);
-  CHECK(parsed(R"({"k": 3.0})")->k == 3);
-  for (const char* text :
-       {R"({"k": 10001})", R"({"k": 1000000000})", R"({"k": 1e9})", R"({"k": 1e300})", R"({"k": 18446744073709551615})",
-        R"({"offset": 1e9})", R"({"offset": 9991})", R"({"k": 2, "offset": 9999})"}) {
-    INFO(text);
-    CHECK(parsed(text).code() == Code::kInvalidArgument);
+  const auto read = [](uint32_t k, uint32_t offset) {
+    Written written;
+    written.k = k;
+    written.offset = offset;
+    return Read(written).request;
+  };
+  CHECK(read(10'000, 0)->k == kMaxK);
+  CHECK(read(1, 9'999)->offset == kMaxK - 1);
+  for (const auto& [k, offset] :
+       {std::pair(10'001u, 0u), {UINT32_MAX, 0u}, {10u, 9'991u}, {2u, 9'999u}, {1u, UINT32_MAX}, {0u, 0u}}) {
+    INFO(k << " " << offset);
+    CHECK(read(k, offset).code() == Code::kInvalidArgument);
   }
-  CHECK(parsed(R"({"k": 1000000000})").error().value == "1000000000");
+  CHECK(read(1'000'000'000, 0).error().value == "1000000000");
+  CHECK(read(10, 1'000'000'000).error().value == "1000000000");
 }
 
 TEST_CASE("bad requests name the option and show the value") {
-  struct Case {
-    const char* json;
-    Code code;
-    const char* mentions;
-    const char* value;
+  const auto refused = [](Code code, std::string_view mentions, std::string_view value, auto change) {
+    Written written;
+    change(written);
+    INFO(mentions << " " << value);
+    const Read read(written);
+    REQUIRE(!read.request.ok());
+    CHECK(read.request.code() == code);
+    CHECK(read.request.error().message.find(mentions) != std::string::npos);
+    CHECK(read.request.error().value == value);
   };
-  for (const Case& bad : std::initializer_list<Case>{
-           {"[]", Code::kConfigError, "search", "[]"},
-           {R"({"K": 3})", Code::kConfigError, "known are text, mode, k, offset", R"("K")"},
-           {R"({"vector": [1]})", Code::kConfigError, "no option", R"("vector")"},
-           {R"({"k": 0})", Code::kInvalidArgument, "search.k", "0"},
-           {R"({"k": -1})", Code::kInvalidArgument, "search.k", "-1"},
-           {R"({"k": 1.5})", Code::kInvalidArgument, "search.k", "1.5"},
-           {R"({"k": "NaN"})", Code::kInvalidArgument, "search.k", R"("NaN")"},
-           {R"({"k": null})", Code::kInvalidArgument, "search.k", "null"},
-           {R"({"k": true})", Code::kInvalidArgument, "search.k", "true"},
-           {R"({"offset": -1})", Code::kInvalidArgument, "search.offset", "-1"},
-           {R"({"offset": 0.5})", Code::kInvalidArgument, "search.offset", "0.5"},
-           {R"({"text": 3})", Code::kInvalidArgument, "search.text", "3"},
-           {R"({"mode": "fast"})", Code::kInvalidArgument, "one of auto, dense, text, hybrid", R"("fast")"},
-           {R"({"mode": 1})", Code::kInvalidArgument, "search.mode", "1"},
-           {R"({"filter": {"$foo": 1}})", Code::kFilterError, "filter.$foo", "1"},
-           {R"({"filter": null})", Code::kFilterError, "filter", "null"},
-           {R"({"minScore": "x"})", Code::kInvalidArgument, "search.minScore", R"("x")"},
-           {R"({"include": "text"})", Code::kInvalidArgument, "search.include", R"("text")"},
-           {R"({"include": ["id"]})", Code::kInvalidArgument, "one of payload, text, vector", R"("id")"},
-           {R"({"exact": 1})", Code::kInvalidArgument, "search.exact", "1"},
-           {R"({"ef": 0})", Code::kInvalidArgument, "search.ef", "0"},
-           {R"({"ef": 10001})", Code::kInvalidArgument, "search.ef", "10001"},
-           {R"({"explain": "yes"})", Code::kInvalidArgument, "search.explain", R"("yes")"},
-           {R"({"fusion": "rrf"})", Code::kInvalidArgument, "search.fusion", R"("rrf")"},
-           {R"({"fusion": {}})", Code::kInvalidArgument, "search.fusion", "{}"},
-           {R"({"fusion": {"kind": "dbsf"}})", Code::kInvalidArgument, "one of rrf, convex", R"("dbsf")"},
-           {R"({"fusion": {"kind": "rrf", "alpha": 1}})", Code::kConfigError, "known are kind, k, weights",
-            R"("alpha")"},
-           {R"({"fusion": {"kind": "convex", "k": 1}})", Code::kConfigError, "known are kind, alpha", R"("k")"},
-           {R"({"fusion": {"kind": "rrf", "k": 0}})", Code::kInvalidArgument, "search.fusion.k", "0"},
-           {R"({"fusion": {"kind": "rrf", "weights": [1]}})", Code::kInvalidArgument, "search.fusion.weights", "[1]"},
-           {R"({"fusion": {"kind": "rrf", "weights": [1, -1]}})", Code::kInvalidArgument, "weights", "-1"},
-           {R"({"fusion": {"kind": "convex", "alpha": 1.1}})", Code::kInvalidArgument, "alpha", "1.1"},
-           {R"({"fusion": {"kind": "convex", "alpha": null}})", Code::kInvalidArgument, "alpha", "null"},
-       }) {
-    INFO(bad.json);
-    const auto request = parsed(bad.json);
-    REQUIRE(!request.ok());
-    CHECK(request.code() == bad.code);
-    CHECK(request.error().message.find(bad.mentions) != std::string::npos);
-    CHECK(request.error().value == bad.value);
+  constexpr Code kInvalid = Code::kInvalidArgument;
+  refused(kInvalid, "search.k", "0", [](Written& written) { written.k = 0; });
+  refused(kInvalid, "search.nprobe", "65537", [](Written& written) { written.nprobe = 65'537; });
+  refused(kInvalid, "search.rescore", "10001", [](Written& written) { written.rescore = 10'001; });
+  refused(kInvalid, "search.ef", "10001", [](Written& written) { written.ef = 10'001; });
+  refused(kInvalid, "search.minScore", "null", [](Written& written) { written.min_score = HUGE_VAL; });
+  refused(kInvalid, "search.minScore", "null", [](Written& written) { written.min_score = -HUGE_VAL; });
+  refused(Code::kFormatError, "malformed", "", [](Written& written) { written.flags = 1 << 7; });
+
+  const auto refused_filter = [&](Code code, std::string_view mentions, std::string_view value, const char* filter) {
+    refused(code, mentions, value, [&](Written& written) { written.filter = filter; });
+  };
+  refused_filter(Code::kFilterError, "filter.$foo", "1", R"({"$foo": 1})");
+  refused_filter(Code::kFilterError, "filter", "null", "null");
+  refused_filter(Code::kFormatError, "filter: not JSON", "", "{");
+  refused_filter(Code::kFormatError, "twice", R"("a")", R"({"a": 1, "a": 2})");
+
+  const auto refused_fusion = [&](Code code, std::string_view mentions, std::string_view value, const char* fusion) {
+    refused(code, mentions, value, [&](Written& written) { written.fusion = fusion; });
+  };
+  refused_fusion(Code::kFormatError, "search.fusion: not JSON", "", "rrf");
+  refused_fusion(kInvalid, "search.fusion", R"("rrf")", R"("rrf")");
+  refused_fusion(kInvalid, "search.fusion", "{}", "{}");
+  refused_fusion(kInvalid, "one of rrf, convex", R"("dbsf")", R"({"kind": "dbsf"})");
+  refused_fusion(Code::kConfigError, "known are kind, k, weights", R"("alpha")", R"({"kind": "rrf", "alpha": 1})");
+  refused_fusion(Code::kConfigError, "known are kind, alpha", R"("k")", R"({"kind": "convex", "k": 1})");
+  refused_fusion(kInvalid, "search.fusion.k", "0", R"({"kind": "rrf", "k": 0})");
+  refused_fusion(kInvalid, "search.fusion.weights", "[1]", R"({"kind": "rrf", "weights": [1]})");
+  refused_fusion(kInvalid, "weights", "-1", R"({"kind": "rrf", "weights": [1, -1]})");
+  refused_fusion(kInvalid, "alpha", "1.1", R"({"kind": "convex", "alpha": 1.1})");
+  refused_fusion(kInvalid, "alpha", "null", R"({"kind": "convex", "alpha": null})");
+}
+
+TEST_CASE("a query's text is bounded") {
+  Written written;
+  written.text.assign(kMaxQueryTextBytes + 1, 'a');
+  CHECK(Read(written).request.code() == Code::kLimitExceeded);
+  written.text.pop_back();
+  CHECK(Read(written).request.ok());
+}
+
+TEST_CASE("a message that ends anywhere inside a request is refused") {
+  Written written;
+  written.text = "four";
+  written.filter = R"({"a": 1})";
+  written.vector = {1, 2, 3};
+  const Bytes whole = written.bytes();
+  for (size_t length = 0; length < whole.size(); ++length) {
+    ByteReader reader({whole.data(), length});
+    CHECK(read_search_request(reader).code() == Code::kFormatError);
   }
-  Json long_text = {{"text", std::string(kMaxQueryTextBytes + 1, 'a')}};
-  CHECK(parse_search_request(long_text).code() == Code::kLimitExceeded);
-  long_text["text"] = std::string(kMaxQueryTextBytes, 'a');
-  CHECK(parse_search_request(long_text).ok());
+  // Lengths and counts that reach far beyond the end cost nothing.
+  for (size_t at = 24; at + 4 <= whole.size(); at += 4) {
+    Bytes damaged = whole;
+    std::fill_n(damaged.begin() + static_cast<ptrdiff_t>(at), 4, uint8_t{0xff});
+    ByteReader reader(damaged);
+    const auto request = read_search_request(reader);
+    if (!request.ok()) CHECK(request.code() == Code::kFormatError);
+  }
 }
