@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/quant/float_code.h"
+#include "core/quant/pq.h"
 #include "core/quant/rabitq.h"
 #include "core/quant/rq4.h"
 #include "core/quant/rq8.h"
@@ -72,7 +73,8 @@ Result<std::unique_ptr<VectorCode>> VectorCode::make(CodeKind kind, Metric metri
   return code;
 }
 
-Result<std::unique_ptr<VectorCode>> VectorCode::train(CodeKind kind, Metric metric, MatrixView sample, uint64_t seed) {
+Result<std::unique_ptr<VectorCode>> VectorCode::train(CodeKind kind, Metric metric, MatrixView sample, uint64_t seed,
+                                                      size_t pieces) {
   assert(sample.dim() <= kMaxCodeDim);
   if (!is_trained(kind)) return not_made(kind, "does not learn from rows");
   if (sample.count() == 0) {
@@ -80,7 +82,11 @@ Result<std::unique_ptr<VectorCode>> VectorCode::train(CodeKind kind, Metric metr
                  ""};
   }
   if (kind == CodeKind::kSq8) return Sq8::train(metric, sample, seed);
-  if (kind != CodeKind::kRaBitQ) return not_made(kind, "is not in this version");
+  if (kind == CodeKind::kPq8 || kind == CodeKind::kPq4) {
+    PqTraining training(kind, metric, sample, pieces, seed);
+    while (!training.advance(SIZE_MAX)) continue;
+    return training.take();
+  }
   if (metric == Metric::kManhattan) return no_manhattan(kind);
   return RaBitQ::train(metric, sample, seed);
 }
@@ -117,6 +123,9 @@ Result<std::unique_ptr<VectorCode>> VectorCode::from_sections(const SectionViews
   const auto of_metric = static_cast<Metric>(metric);
   const auto of_dim = static_cast<size_t>(dim);
   if (of_kind == CodeKind::kSq8) return Sq8::from_sections(sections, of_metric, of_dim, header[3]);
+  if (of_kind == CodeKind::kPq8 || of_kind == CodeKind::kPq4) {
+    return Pq::from_sections(sections, of_kind, of_metric, of_dim, header[3]);
+  }
   if (of_kind == CodeKind::kRaBitQ && of_metric != Metric::kManhattan) {
     return RaBitQ::from_sections(sections, of_metric, of_dim, header[3]);
   }

@@ -56,8 +56,8 @@ class Joined {
   std::vector<float> values_;
 };
 
-constexpr CodeKind kMadeKinds[] = {CodeKind::kF32, CodeKind::kF16, CodeKind::kSq8,
-                                   CodeKind::kRq8, CodeKind::kRq4, CodeKind::kRaBitQ};
+constexpr CodeKind kMadeKinds[] = {CodeKind::kF32, CodeKind::kF16, CodeKind::kSq8, CodeKind::kRq8,
+                                   CodeKind::kRq4, CodeKind::kPq8, CodeKind::kPq4, CodeKind::kRaBitQ};
 
 // A code of any kind, trained on `sample` where it learns.
 inline Result<std::unique_ptr<VectorCode>> code_for(CodeKind kind, Metric metric,

@@ -197,6 +197,9 @@ TEST_CASE("codes are the same bytes on every platform") {
   CHECK(hash_of(CodeKind::kRaBitQ, Metric::kCosine) == 10871818994689637995u);
   CHECK(hash_of(CodeKind::kRaBitQ, Metric::kEuclidean) == 13312167045732018456u);
   CHECK(hash_of(CodeKind::kRq4, Metric::kEuclidean) == 10874989130339789456u);
+  CHECK(hash_of(CodeKind::kPq8, Metric::kCosine) == 2057086788596495328u);
+  CHECK(hash_of(CodeKind::kPq8, Metric::kManhattan) == 9954225100600860995u);
+  CHECK(hash_of(CodeKind::kPq4, Metric::kEuclidean) == 2551397199673051028u);
 }
 
 TEST_CASE("a code comes back from its sections and from nothing else") {
