@@ -5,6 +5,8 @@
 #include <cstring>
 #include <string>
 
+#include "core/quant/scan_block.h"
+
 namespace nearfield {
 
 namespace {
@@ -20,13 +22,8 @@ void ScanTable::append(std::span<const uint8_t> row) {
   const size_t place = count_ % kScanRows;
   if (place == 0) blocks_.append();
   uint8_t* const block = blocks_.mutable_row(static_cast<RowId>(count_ / kScanRows)).data();
-  const size_t bytes = code_->bit_count() / 8, shift = place < 16 ? 0 : 4;
-  for (size_t i = 0; i < bytes; ++i) {
-    // A byte is the numbers of two groups.
-    uint8_t* const groups = block + 32 * i + place % 16;
-    groups[0] = static_cast<uint8_t>(groups[0] | (row[i] & 15) << shift);
-    groups[16] = static_cast<uint8_t>(groups[16] | row[i] >> 4 << shift);
-  }
+  const size_t bytes = code_->bit_count() / 8;
+  put_row(block, place, row.first(bytes));
   std::memcpy(block + number_bytes() + place * sizeof(RaBitQTail), &row[bytes], sizeof(RaBitQTail));
   ++count_;
 }
@@ -35,11 +32,8 @@ void ScanTable::read(RowId row, std::span<uint8_t> to) const {
   assert(row < count_ && to.size() == code_->code_bytes());
   const size_t place = row % kScanRows;
   const uint8_t* const block = blocks_.row(static_cast<RowId>(row / kScanRows));
-  const size_t bytes = code_->bit_count() / 8, shift = place < 16 ? 0 : 4;
-  for (size_t i = 0; i < bytes; ++i) {
-    const uint8_t* const groups = block + 32 * i + place % 16;
-    to[i] = static_cast<uint8_t>((groups[0] >> shift & 15) | (groups[16] >> shift & 15) << 4);
-  }
+  const size_t bytes = code_->bit_count() / 8;
+  take_row(block, place, to.first(bytes));
   std::memcpy(&to[bytes], block + number_bytes() + place * sizeof(RaBitQTail), sizeof(RaBitQTail));
 }
 
