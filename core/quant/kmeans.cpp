@@ -23,7 +23,7 @@ KMeans::KMeans(std::vector<float> rows, size_t dim, KMeansOptions options)
     : rows_(std::move(rows)), dim_(dim), options_(options), random_(options.seed) {
   assert(dim > 0 && !rows_.empty() && rows_.size() % dim == 0 && options.count >= 1 && options.rounds >= 1);
   options_.count = std::min(options.count, row_count());
-  for (const float component : rows_) square_sum_ += static_cast<double>(component) * component;
+  square_sum_ = chained_sum(rows_.size(), [&](size_t i) { return static_cast<double>(rows_[i]) * rows_[i]; });
   // Different rows, drawn from all.
   std::vector<uint32_t> order(row_count());
   std::iota(order.begin(), order.end(), 0u);
