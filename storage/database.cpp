@@ -824,6 +824,7 @@ Task<Status> Database::compact(std::string collection) {
     std::set<std::string>::iterator self;
     ~Running() { all.erase(self); }
   } const running{state.optimizing, state.optimizing.insert(collection).first};
+  if (live != nullptr) state.find(collection)->memory.renew_index();
   CO_RETURN_IF_ERROR(co_await state.finish_index(collection));
   co_return co_await state.compact(std::move(collection));
 }

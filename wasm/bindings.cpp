@@ -28,6 +28,7 @@ EMSCRIPTEN_BINDINGS(nearfield) {
       .function("_upsert", &call<&Engine::upsert>)
       .function("_remove", &call<&Engine::remove>)
       .function("_clear", &call<&Engine::clear>)
+      .function("_probe", &call<&Engine::probe>)
       .function("_optimize", &call<&Engine::optimize>)
       .function("_cancelOptimize", &call<&Engine::cancel_optimize>)
       .function("_backup", &call<&Engine::backup>)

@@ -1,6 +1,7 @@
 #include "wasm/engine.h"
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 #include <stdexcept>
 #include <type_traits>
@@ -405,6 +406,39 @@ Task<Engine::Answer> Engine::run_clear(std::string name) {
   co_return deleted_json(deleted);
 }
 
+Engine::Answer Engine::probe(Message& message) {
+  ASSIGN_OR_RETURN(const Collection* target, collection(message.options));
+  ProbeOptions options;
+  ASSIGN_OR_RETURN(options.sample, size_option(message.options, "sample"));
+  ASSIGN_OR_RETURN(options.k, size_option(message.options, "k"));
+  ASSIGN_OR_RETURN(options.ef, size_option(message.options, "ef"));
+  ASSIGN_OR_RETURN(options.nprobe, size_option(message.options, "nprobe"));
+  ASSIGN_OR_RETURN(options.rescore, size_option(message.options, "rescore"));
+  options.sample = std::clamp<size_t>(options.sample, 1, kMaxQueries);
+  const size_t floats = message.binary.remaining() / sizeof(float);
+  const ByteView bytes = message.binary.get_bytes(floats * sizeof(float));
+  std::vector<float> questions(floats);
+  std::memcpy(questions.data(), bytes.data(), bytes.size());
+  const size_t dimension = target->schema().dimension;
+  if (floats > 0 && (dimension == 0 || floats % dimension != 0)) {
+    return Error{Code::kFormatError, "message from JavaScript: a vector is cut short", ""};
+  }
+  return start(run_probe(target->name(), options, std::move(questions)));
+}
+
+Task<Engine::Answer> Engine::run_probe(std::string name, ProbeOptions options, std::vector<float> questions) {
+  CO_ASSIGN_OR_RETURN(const ProbeReport report,
+                      co_await nearfield::probe(effects_, *database_, name, options, std::move(questions)));
+  co_return JsonText()
+      .open('{')
+      .key("recall")
+      .number(report.recall)
+      .key("questions")
+      .integer(report.questions)
+      .close('}')
+      .take();
+}
+
 Engine::Answer Engine::optimize(Message& message) {
   ASSIGN_OR_RETURN(const Collection* target, collection(message.options));
   return start(run_optimize(target->name()));
@@ -517,7 +551,12 @@ Engine::Answer Engine::describe(Message& message) {
       .key("reason")
       .string(info.reason);
   out.key("indexBytes").integer(info.index_bytes).key("vectorBytes").integer(info.vector_bytes);
-  out.key("payloadBytes").integer(info.payload_bytes).key("unindexed").integer(info.unindexed);
+  out.key("payloadBytes")
+      .integer(info.payload_bytes)
+      .key("unindexed")
+      .integer(info.unindexed)
+      .key("effort")
+      .integer(info.effort);
   if (const auto [done, rows] = database_->compaction_progress(target->name()); rows > 0) {
     out.key("optimizing").open('{').key("done").integer(done).key("total").integer(rows).close('}');
   }

@@ -23,6 +23,7 @@
 #include "core/spec/ingest.h"
 #include "core/text/embedder.h"
 #include "storage/database.h"
+#include "storage/probe.h"
 
 namespace nearfield {
 
@@ -67,8 +68,10 @@ class Engine {
   Answer create_collection(Message&);  // { collection, schema } -> { schema }
   Answer drop_collection(Message&);    // { collection } -> { existed }
   Answer upsert(Message&);             // { collection, relaxed }; binary: points -> { deleted }
-  Answer remove(Message&);    // { collection, relaxed, filter? }; binary: ids, where there is no filter -> { deleted }
-  Answer clear(Message&);     // { collection } -> { deleted }
+  Answer remove(Message&);  // { collection, relaxed, filter? }; binary: ids, where there is no filter -> { deleted }
+  Answer clear(Message&);   // { collection } -> { deleted }
+  // { collection, sample, k, ef, nprobe, rescore }; binary: vectors to ask, none: the sample -> { recall, questions }
+  Answer probe(Message&);
   Answer optimize(Message&);  // { collection }: drops dead rows, in steps
   Answer refresh(Message&);   // readers: -> { changed, generation }
   Answer promote(Message&);   // a reader becomes the writer
@@ -137,6 +140,7 @@ class Engine {
   Task<Answer> run_write(std::vector<CollectionBatch> batches, Durability durability);
   Task<Answer> run_remove_matching(std::string name, Filter filter, Durability durability);
   Task<Answer> run_clear(std::string name);
+  Task<Answer> run_probe(std::string name, ProbeOptions options, std::vector<float> questions);
   Task<Answer> run_optimize(std::string name);
   Task<Answer> run_refresh();
   Task<Answer> run_promote();

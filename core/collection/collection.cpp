@@ -463,10 +463,17 @@ size_t Collection::unindexed() const {
   return state.index ? state.rows.count() - state.unindexed : 0;
 }
 
+void Collection::renew_index() {
+  State& state = *state_;
+  if (state.deferred || state.stale || state.learned_rows == 0) return;
+  if (state.index && state.live_vector_count > 2 * state.learned_rows) state.drop_index();
+}
+
 bool Collection::wants_sample() const {
   return (state_->wants_training() && !state_->training) || (state_->wants_tuning() && !state_->tuning);
 }
 RowSet Collection::sample_rows() const { return state_->sample_rows(); }
+RowSet Collection::random_rows(size_t count, uint64_t seed) const { return state_->random_rows(count, seed); }
 void Collection::take_sample(std::vector<float> sample) { state_->take_sample(std::move(sample)); }
 
 RowSet Collection::rows_to_index() const {

@@ -224,12 +224,16 @@ class Collection {
   size_t unindexed() const;
   // How many rows the index has.
   size_t indexed() const;
+  // Lets go of an index that has more than twice the rows it was learned from, so that it is learned again.
+  void renew_index();
   // After kAway, for whoever reads vectors: the rows to learn from, or, where there is an index, the next ones to be in
   // it; and what was read. Rows that were meanwhile deleted or indexed are passed over.
   bool wants_sample() const;
   RowSet sample_rows() const;
   RowSet rows_to_index() const;
   void take_sample(std::vector<float> sample);
+  // As many live rows with a vector, or all there are, drawn by `seed`.
+  RowSet random_rows(size_t count, uint64_t seed) const;
   void index_row(RowId row, std::span<const float> vector);
 
   // Derived state: the graph and the postings, for the rows as they are now, as sections to be written before the

@@ -12,9 +12,9 @@ namespace {
 
 // The section that says which rows the others belong to: u64 version, rows, hash of the live rows and of those with a
 // vector, the kind of index and the code (0: there is none), rows in it, the effort it was tuned to and the rows it
-// then had.
+// then had, and the live rows when it was learned.
 constexpr std::string_view kRowsSection = "derived.rows";
-constexpr size_t kRowsValues = 9;
+constexpr size_t kRowsValues = 10;
 // Raise it when the analyzer or an index changes what it makes of a row, so that older sections are rebuilt.
 constexpr uint64_t kDerivedVersion = 2;
 
@@ -129,8 +129,10 @@ IndexStep Collection::State::advance_index(size_t rows_left) {
   } else if (schema.vectors_on_demand) {
     return IndexStep::kAway;
   } else {
+    const RowSet rows_of_it = sample_rows();
     std::vector<float> sample;
-    sample_rows().for_each([&](RowId row) {
+    sample.reserve(rows_of_it.count() * schema.dimension);
+    rows_of_it.for_each([&](RowId row) {
       const std::span<const float> vector = vectors->row(row);
       sample.insert(sample.end(), vector.begin(), vector.end());
     });
@@ -139,26 +141,31 @@ IndexStep Collection::State::advance_index(size_t rows_left) {
   return IndexStep::kMore;
 }
 
-RowSet Collection::State::sample_rows() const {
-  RowSet sample(rows.count());
+RowSet Collection::State::random_rows(size_t count, uint64_t seed) const {
+  RowSet drawn(rows.count());
   std::vector<RowId> candidates;
   live.for_each([&](RowId row) {
     if (with_vector.contains(row)) candidates.push_back(row);
   });
   // The first places of a shuffle.
-  Random random(schema.hnsw.seed);
-  const size_t most = wants_training() ? rows_to_learn(index_options(), schema.dimension) : kTuningRows;
-  const size_t wanted = std::min(most, candidates.size());
-  for (size_t i = 0; i < wanted; ++i) {
+  Random random(seed);
+  for (size_t i = 0; i < std::min(count, candidates.size()); ++i) {
     std::swap(candidates[i], candidates[i + random.below(candidates.size() - i)]);
-    sample.insert(candidates[i]);
+    drawn.insert(candidates[i]);
   }
-  return sample;
+  return drawn;
+}
+
+RowSet Collection::State::sample_rows() const {
+  const size_t count =
+      wants_training() ? rows_to_learn(index_options(), schema.dimension, live_vector_count) : kTuningRows;
+  return random_rows(count, schema.hnsw.seed);
 }
 
 void Collection::State::take_sample(std::vector<float> sample) {
   if (wants_training() && !training && !sample.empty()) {
-    training = std::make_unique<IndexTraining>(index_options(), index_place(), std::move(sample));
+    training = std::make_unique<IndexTraining>(index_options(), index_place(), std::move(sample), live_vector_count);
+    learned_rows = live_vector_count;
   } else if (wants_tuning() && !tuning && sample.size() >= 2 * schema.dimension) {
     tuning = std::make_unique<Tuning>(schema.metric, MatrixView(sample, schema.dimension), recall_target(),
                                       std::min(most_effort(*index), index->count()));
@@ -175,7 +182,7 @@ void Collection::State::drop_index() {
   index.reset();
   training.reset();
   tuning.reset();
-  effort = tuned_rows = 0;
+  effort = tuned_rows = learned_rows = 0;
   unindexed = 0;
 }
 
@@ -225,7 +232,8 @@ StateSections Collection::derived() const {
                              state.index ? static_cast<uint64_t>(state.index->code()) : 0,
                              state.index ? state.index->count() : 0,
                              state.effort,
-                             state.tuned_rows};
+                             state.tuned_rows,
+                             state.learned_rows};
   StateSections sections;
   sections.push_back(copy_state<uint64_t>(kRowsSection, header));
   const auto take = [&](StateSections more) { std::move(more.begin(), more.end(), std::back_inserter(sections)); };
@@ -273,6 +281,7 @@ bool Collection::attach_derived(const SectionViews& sections) {
   state.index = std::move(index);
   state.effort = static_cast<size_t>(std::min<uint64_t>(values[7], SIZE_MAX));
   state.tuned_rows = static_cast<size_t>(std::min<uint64_t>(values[8], state.index ? state.index->count() : 0));
+  state.learned_rows = static_cast<size_t>(std::min<uint64_t>(values[9], row_count()));
   state.stale = false;
   // The sentence for info(); where there is no index, also the chance to begin one that the planner wants by now.
   if (state.index) {

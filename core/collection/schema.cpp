@@ -11,12 +11,13 @@ namespace nearfield {
 namespace {
 
 constexpr size_t kMaxDimension = 65'536;
+constexpr size_t kMaxPartitions = 65'536;
 constexpr size_t kMaxNameBytes = 100;
 constexpr size_t kMaxTextFields = 64;
 constexpr size_t kMaxFieldBytes = 1024;
 
 constexpr std::string_view kSchemaKeys[] = {"dimension", "metric", "index", "text", "vectorStorage", "payloadStorage"};
-constexpr std::string_view kIndexKeys[] = {"kind", "code", "m", "efConstruct", "recall"};
+constexpr std::string_view kIndexKeys[] = {"kind", "code", "m", "efConstruct", "recall", "partitions", "subVectors"};
 constexpr std::string_view kTextKeys[] = {"fields", "stemming"};
 
 std::string_view kind_name(const std::optional<IndexKind>& kind) { return kind ? index_kind_name(*kind) : "auto"; }
@@ -50,17 +51,27 @@ Status read_index(const Json& json, Schema& schema) {
       return option_error(Code::kInvalidArgument, "schema.index", "recall", "a number from 0.5 to 1", *recall);
     }
   }
-  for (const std::string_view key : {"m", "efConstruct"}) {
-    const Json* value = find_option(json, key);
+  const IndexKind kind = schema.kind.value_or(IndexKind::kHnsw);
+  struct Number {
+    std::string_view key;
+    bool means;  // something for the kind
+    size_t least, most;
+    size_t& value;
+  };
+  for (const Number& number : {Number{"m", kind == IndexKind::kHnsw, 2, 100, schema.hnsw.m},
+                               Number{"efConstruct", kind == IndexKind::kHnsw, 1, 2'000, schema.hnsw.ef_construct},
+                               Number{"partitions", is_partitioned(kind), 1, kMaxPartitions, schema.partitions},
+                               Number{"subVectors", kind == IndexKind::kIvfPq, 1, kMaxDimension, schema.sub_vectors}}) {
+    const Json* value = find_option(json, number.key);
     if (value == nullptr) continue;
-    if (schema.kind == IndexKind::kFlat) {
-      return Error{Code::kConfigError, "schema.index." + std::string(key) + " has no meaning for the kind flat",
-                   shown(key)};
+    if (!number.means) {
+      return Error{Code::kConfigError,
+                   "schema.index." + std::string(number.key) + " has no meaning for the kind " +
+                       std::string(kind_name(schema.kind)),
+                   shown(number.key)};
     }
-    const bool is_m = key == "m";
-    ASSIGN_OR_RETURN(const size_t number,
-                     read_size(*value, "schema.index", key, is_m ? 2 : 1, is_m ? 100 : 2'000, Code::kConfigError));
-    (is_m ? schema.hnsw.m : schema.hnsw.ef_construct) = number;
+    ASSIGN_OR_RETURN(number.value,
+                     read_size(*value, "schema.index", number.key, number.least, number.most, Code::kConfigError));
   }
   return {};
 }
@@ -103,8 +114,14 @@ Result<TextSchema> read_text(const Json& json) {
 
 // REQUIRES: the metric, dimension, index and storage are known.
 Status check_index(const Schema& schema) {
-  if (!schema.code || schema.dimension == 0) return {};
-  return check_code(schema.kind.value_or(IndexKind::kHnsw), *schema.code, schema.metric, "schema.index.code");
+  if (schema.dimension == 0) return {};
+  if (schema.sub_vectors > schema.dimension) {
+    return Error{Code::kInvalidArgument,
+                 "schema.index.subVectors must be at most the dimension, " + std::to_string(schema.dimension),
+                 shown(static_cast<int64_t>(schema.sub_vectors))};
+  }
+  const IndexKind kind = schema.kind.value_or(IndexKind::kHnsw);
+  return check_code(kind, schema.index(kind).code, schema.metric, "schema.index");
 }
 
 // Whether `key` asks for storage on demand.
@@ -120,12 +137,17 @@ std::string_view storage_name(bool on_demand) { return on_demand ? "onDemand" : 
 }  // namespace
 
 IndexOptions Schema::index(IndexKind of_kind) const {
-  IndexOptions options{of_kind, CodeKind::kF32, hnsw};
+  IndexOptions options{of_kind, CodeKind::kF32, hnsw, partitions, sub_vectors};
   const size_t rq8_bytes = (dimension + 63) / 64 * 64 + 16;
   const bool pays = metric != Metric::kManhattan && 2 * rq8_bytes <= dimension * sizeof(float);
+  const bool graph = of_kind == IndexKind::kHnsw || (of_kind == IndexKind::kIvfFlat && vectors_on_demand);
   if (code) {
     options.code = *code;
-  } else if (of_kind == IndexKind::kHnsw && pays) {
+  } else if (of_kind == IndexKind::kIvfPq) {
+    options.code = CodeKind::kPq8;
+  } else if (of_kind == IndexKind::kIvfRabitq) {
+    options.code = CodeKind::kRaBitQ;
+  } else if (graph && pays) {
     options.code = CodeKind::kRq8;
   }
   return options;
@@ -166,10 +188,12 @@ Result<Schema> parse_schema(const Json& json) {
 
 Json schema_json(const Schema& schema) {
   Json index = {{"kind", kind_name(schema.kind)}};
-  if (schema.kind != IndexKind::kFlat) {
+  if (schema.kind.value_or(IndexKind::kHnsw) == IndexKind::kHnsw) {
     index["m"] = schema.hnsw.m;
     index["efConstruct"] = schema.hnsw.ef_construct;
   }
+  if (schema.partitions > 0) index["partitions"] = schema.partitions;
+  if (schema.sub_vectors > 0) index["subVectors"] = schema.sub_vectors;
   if (schema.code) index["code"] = code_kind_name(*schema.code);
   if (schema.recall) index["recall"] = *schema.recall;
   Json json = {{"dimension", schema.dimension}, {"metric", metric_name(schema.metric)}, {"index", std::move(index)}};
@@ -195,6 +219,8 @@ std::string schema_difference(const Schema& stored, const Schema& wanted) {
     const IndexOptions asked = wanted.index(stored.kind.value_or(IndexKind::kHnsw));
     compare("index.code", code_kind_name(has.code), code_kind_name(asked.code));
     compare("index.recall", stored.recall.value_or(0), wanted.recall.value_or(0));
+    compare("index.partitions", stored.partitions, wanted.partitions);
+    compare("index.subVectors", stored.sub_vectors, wanted.sub_vectors);
     if (has.kind == IndexKind::kHnsw) {
       compare("index.m", has.hnsw.m, asked.hnsw.m);
       compare("index.efConstruct", has.hnsw.ef_construct, asked.hnsw.ef_construct);

@@ -2,11 +2,13 @@
 //
 // JSON form (options of db.collection, also how a schema is stored):
 //   { "dimension": 384, "metric": "cosine",
-//     "index": { "kind": "auto" | "flat" | "hnsw", "code": "rq8", "m": 16, "efConstruct": 200, "recall": 0.95 },
+//     "index": { "kind": "auto" | "flat" | "hnsw" | "ivf_flat" | ..., "code": "rq8", "recall": 0.95,
+//                "m": 16, "efConstruct": 200,  "partitions": 256,  "subVectors": 96 },
 //     "text": { "fields": ["text"], "stemming": true },
 //     "vectorStorage": "memory" | "onDemand", "payloadStorage": "memory" | "onDemand" }
-// "index" may also be the kind's name alone. m and efConstruct are refused for the kind flat, which has no use for
-// them. The storages stand in a stored schema only where they are "onDemand", the code only where it was asked for.
+// "index" may also be the kind's name alone. m and efConstruct are for graphs (auto, hnsw), partitions for the kinds
+// ivf_*, subVectors for ivf_pq; the other kinds refuse them. The storages stand in a stored schema only where they are
+// "onDemand", the code only where it was asked for.
 #pragma once
 
 #include <optional>
@@ -32,6 +34,8 @@ struct Schema {
   Metric metric = Metric::kCosine;
   std::optional<IndexKind> kind;  // nullopt: `auto`, the planner decides by size
   HnswOptions hnsw;
+  size_t partitions = 0;         // 1..65,536; 0: by the number of rows, see IvfOptions
+  size_t sub_vectors = 0;        // 1..dimension; 0: about a fourth of it
   std::optional<CodeKind> code;  // that was asked for; nullopt: the kind's own
   // Of the nearest ten, the share that searches find which leave ef, or nprobe, to the collection: 0.5..1. nullopt: an
   // ef of 128 for graphs, 0.95 for partitioned kinds.
@@ -42,8 +46,9 @@ struct Schema {
   bool payload_on_demand = false;
 
   bool on_demand() const { return vectors_on_demand || payload_on_demand; }
-  // Of an index of that kind, with the code that was asked for or the kind's own: rq8 for graphs, f32 (the vectors
-  // themselves) for the kind flat, f32 too where the metric is manhattan or rq8 would not halve them.
+  // Of an index of that kind, with the code that was asked for or the kind's own: pq for ivf_pq and rabitq for
+  // ivf_rabitq; f32, the vectors themselves, for flat and ivf_flat; rq8 for graphs, but f32 where the metric is
+  // manhattan or rq8 would not halve them. Where vectors are on demand, ivf_flat has the code of graphs.
   IndexOptions index(IndexKind of_kind) const;
 
   bool operator==(const Schema&) const = default;

@@ -47,6 +47,7 @@ struct Collection::State {
   std::unique_ptr<Tuning> tuning;           // of the index, once it has every row
   size_t effort = 0;                        // that tuning found; 0: none yet
   size_t tuned_rows = 0;                    // rows the index then had
+  size_t learned_rows = 0;                  // live rows when it was learned; 0: it learns nothing
   RowId unindexed = 0;                      // the first row that advance_index() has to look at
   Choice choice;                            // the kind of index there is or will be, and why
   bool deferred = false;                    // apply() leaves derived state alone
@@ -85,6 +86,7 @@ struct Collection::State {
   // The first row from `row` on that the index should have and does not; rows.count() where there is none.
   // REQUIRES: index.
   RowId next_unindexed(RowId row) const;
+  RowSet random_rows(size_t count, uint64_t seed) const;
   // Live rows with a vector to learn from, the same ones for the same rows; and what is begun with their vectors.
   RowSet sample_rows() const;
   void take_sample(std::vector<float> sample);

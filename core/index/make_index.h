@@ -2,10 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "core/index/hnsw.h"
+#include "core/index/ivf.h"
 #include "core/index/vector_index.h"
 #include "core/index/vector_table.h"
 
@@ -15,6 +17,8 @@ struct IndexOptions {
   IndexKind kind = IndexKind::kFlat;
   CodeKind code = CodeKind::kF32;  // what is compared; not f32 with the kind flat, which is a scan without an index
   HnswOptions hnsw;
+  size_t partitions = 0;   // as IvfOptions
+  size_t sub_vectors = 0;  // as IvfOptions::pieces
   bool operator==(const IndexOptions&) const = default;
 };
 
@@ -28,11 +32,14 @@ struct IndexPlace {
 // Why a code cannot serve an index of that kind, for that metric: kUnsupported, naming `what`.
 Status check_code(IndexKind kind, CodeKind code, Metric metric, std::string_view what);
 
+// Of an index whose rows fall in partitions, which searches look at nprobe of.
+bool is_partitioned(IndexKind kind);
+
 // Whether an index is made of rows like those it will hold.
 bool learns(const IndexOptions& options);
-// So many rows are worth learning from, and more than that are not needed.
+// So many rows are worth learning from, and so many of `rows` are enough.
 inline constexpr size_t kLeastRowsToLearn = 1'000;
-size_t rows_to_learn(const IndexOptions& options, size_t dim);
+size_t rows_to_learn(const IndexOptions& options, size_t dim, size_t rows);
 
 // The effort of a search that does not say, and the most that is worth trying for a recall.
 size_t default_effort(const VectorIndex& index);
@@ -44,8 +51,8 @@ std::unique_ptr<VectorIndex> make_index(const IndexOptions& options, const Index
 // Learning, in slices of at most some 8 ms. REQUIRES: check_code() was content; learns(options); the sample has rows.
 class IndexTraining {
  public:
-  // `sample`: rows, one behind the other.
-  IndexTraining(const IndexOptions& options, const IndexPlace& place, std::vector<float> sample);
+  // `sample`: of the `rows` that are to come, one behind the other.
+  IndexTraining(const IndexOptions& options, const IndexPlace& place, std::vector<float> sample, size_t rows);
   // Does a slice; false once all is done.
   bool advance();
   // The index, without a row. REQUIRES: advance() was false; called once.
@@ -54,7 +61,8 @@ class IndexTraining {
  private:
   IndexOptions options_;
   IndexPlace place_;
-  std::vector<float> sample_;
+  std::vector<float> sample_;       // of a code
+  std::optional<IvfTraining> ivf_;  // or this
 };
 
 // The index whose sections(with_codes) these are, made by the same options; with_codes was true if place.vectors is

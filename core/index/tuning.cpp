@@ -13,22 +13,29 @@ constexpr RowId kRowsAtOnce = 1 << 17;
 
 }  // namespace
 
-Tuning::Tuning(Metric metric, MatrixView rows, double recall, size_t most)
-    : dim_(rows.dim()), count_(rows.count() / 2), recall_(recall) {
-  assert(count_ >= 1 && most >= 1);
-  for (size_t i = 0; i < count_; ++i) {
-    const std::span<const float> a = rows.row(i), b = rows.row(i + count_);
+std::vector<float> questions_between(Metric metric, MatrixView rows) {
+  const size_t count = rows.count() / 2;
+  std::vector<float> questions;
+  questions.reserve(count * rows.dim());
+  for (size_t i = 0; i < count; ++i) {
+    const std::span<const float> a = rows.row(i), b = rows.row(i + count);
     // Halfway in direction where only that counts. Halves first: sums may leave a float's range.
     const auto weight = [&](std::span<const float> row) {
       const double norm = vector_norm(row);
       return metric == Metric::kCosine && norm > 0 ? 0.5 / norm : 0.5;
     };
     const double of_a = weight(a), of_b = weight(b);
-    for (size_t j = 0; j < dim_; ++j) {
+    for (size_t j = 0; j < rows.dim(); ++j) {
       const double middle = of_a * static_cast<double>(a[j]) + of_b * static_cast<double>(b[j]);
-      questions_.push_back(static_cast<float>(middle));
+      questions.push_back(static_cast<float>(middle));
     }
   }
+  return questions;
+}
+
+Tuning::Tuning(Metric metric, MatrixView rows, double recall, size_t most)
+    : questions_(questions_between(metric, rows)), dim_(rows.dim()), count_(rows.count() / 2), recall_(recall) {
+  assert(count_ >= 1 && most >= 1);
   for (size_t effort = 1; effort < most; effort += std::max<size_t>(effort / 4, 1)) efforts_.push_back(effort);
   efforts_.push_back(most);
   found_.resize(efforts_.size());

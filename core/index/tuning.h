@@ -15,6 +15,9 @@
 
 namespace nearfield {
 
+// Questions halfway between each of the first half of `rows` and its fellow of the second half, one behind the other.
+std::vector<float> questions_between(Metric metric, MatrixView rows);
+
 class Tuning {
  public:
   static constexpr size_t kLimit = 10;

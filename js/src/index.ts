@@ -29,6 +29,8 @@ export type { EmbedderSource } from './model.js';
 export type {
   Collection,
   CollectionInfo,
+  ProbeOptions,
+  ProbeReport,
   CollectionSchema,
   Durability,
   Point,
@@ -42,5 +44,6 @@ export type {
 export type { Filter, Fusion, Hit, Hits, LegScore, Part, Plan, SearchOptions } from './search.js';
 export type { Vector } from './check.js';
 export type { FilterOperator } from './generated/operators.js';
+export type { CodeKind } from './generated/code-kinds.js';
 export type { IndexKind } from './generated/kinds.js';
 export type { Metric } from './generated/metrics.js';

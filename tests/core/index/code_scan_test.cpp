@@ -24,7 +24,7 @@ std::unique_ptr<VectorIndex> scan_of(CodeKind code, const VectorTable& table, Me
     for (RowId row = 0; row < table.count(); ++row) {
       sample.insert(sample.end(), table.row(row).begin(), table.row(row).end());
     }
-    IndexTraining training(flat(code), place, std::move(sample));
+    IndexTraining training(flat(code), place, std::move(sample), table.count());
     while (training.advance()) {
     }
     index = training.take();
