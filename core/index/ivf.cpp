@@ -21,9 +21,9 @@ constexpr size_t kRowsPerPartition = 40;
 constexpr size_t kSamplePerPartition = 32, kLeastSamplePerPartition = 8;
 constexpr size_t kMostSampleFloats = 1 << 24;
 // Of means and ranges, which is what the codes but pq learn.
-constexpr size_t kCodeSampleRows = 4'096;
-// Multiplications a slice: about 2 ms in WebAssembly, 8 on a machine a fourth as fast.
-constexpr size_t kSlice = 16'000'000;
+constexpr size_t kCodeSampleRows = 2'048;
+// Multiplications a slice: about 1 ms in WebAssembly, and less than 8 on slow machines.
+constexpr size_t kSlice = 8'000'000;
 
 Error malformed(std::string what) { return {Code::kFormatError, "ivf sections: " + std::move(what), ""}; }
 
@@ -219,8 +219,7 @@ bool IvfTraining::advance() {
   const std::span<float> sample = state.sample;
   if (state.ready < sample.size()) {
     // A length takes double precision, and reading and writing all of it.
-    const size_t end =
-        state.ready + std::min(sample.size() - state.ready, std::max<size_t>(1, kSlice / 16 / dim) * dim);
+    const size_t end = state.ready + std::min(sample.size() - state.ready, std::max<size_t>(1, kSlice / 8 / dim) * dim);
     for (; state.ready < end && state.metric == Metric::kCosine; state.ready += dim) {
       const std::span<float> row = sample.subspan(state.ready, dim);
       unit_of(row, state.unit);

@@ -190,7 +190,7 @@ void PartitionLists::append_sections(bool with_codes, StateSections& sections) c
 }
 
 Status PartitionLists::load(const SectionViews& sections, size_t row_limit, const VectorTable* table) {
-  assert(row_count_ == 0);
+  assert(row_count_ == 0 && (table == nullptr || row_limit <= table->count()));
   ASSIGN_OR_RETURN(const auto sizes, section_elements<uint32_t>(sections, "ivf.sizes"));
   ASSIGN_OR_RETURN(const auto rows, section_elements<uint32_t>(sections, "ivf.rows"));
   if (sizes.size() != count()) return malformed("lists are missing or surplus");

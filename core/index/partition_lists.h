@@ -40,7 +40,8 @@ class PartitionLists {
   // "ivf.sizes", "ivf.rows", list by list, and "ivf.codes" if wanted: those of a list begin with a block of their own.
   void append_sections(bool with_codes, StateSections& sections) const;
   // Fills fresh lists from such sections with rows below `rows`, the same as the ones that were written; where there
-  // are no codes, by making them of the vectors in `table`. Fails with kFormatError on anything else.
+  // are no codes, by making them of the vectors in `table`. Fails with kFormatError on anything else. REQUIRES: `table`
+  // is null or has these rows.
   Status load(const SectionViews& sections, size_t rows, const VectorTable* table);
 
  private:

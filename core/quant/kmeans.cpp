@@ -23,7 +23,6 @@ KMeans::KMeans(std::vector<float> rows, size_t dim, KMeansOptions options)
     : rows_(std::move(rows)), dim_(dim), options_(options), random_(options.seed) {
   assert(dim > 0 && !rows_.empty() && rows_.size() % dim == 0 && options.count >= 1 && options.rounds >= 1);
   options_.count = std::min(options.count, row_count());
-  square_sum_ = chained_sum(rows_.size(), [&](size_t i) { return static_cast<double>(rows_[i]) * rows_[i]; });
   // Different rows, drawn from all.
   std::vector<uint32_t> order(row_count());
   std::iota(order.begin(), order.end(), 0u);
@@ -40,13 +39,17 @@ KMeans::KMeans(std::vector<float> rows, size_t dim, KMeansOptions options)
 
 bool KMeans::advance(size_t budget) {
   while (!done_) {
-    const LanePoints::Found found = lanes_.nearest(row(next_row_));
+    const std::span<const float> vector = row(next_row_);
+    if (round_ == 0) {
+      square_sum_ += chained_sum(dim_, [&](size_t j) { return static_cast<double>(vector[j]) * vector[j]; });
+    }
+    const LanePoints::Found found = lanes_.nearest(vector);
     changed_ = changed_ || assigned_[next_row_] != found.point;
     assigned_[next_row_] = found.point;
     nearness_sum_ += found.nearness;
     ++counts_[found.point];
     float* const sum = &sums_[found.point * dim_];
-    for (size_t j = 0; j < dim_; ++j) sum[j] += row(next_row_)[j];
+    for (size_t j = 0; j < dim_; ++j) sum[j] += vector[j];
     if (++next_row_ == row_count()) finish_round();
     if (budget < points_.size()) break;
     budget -= points_.size();
