@@ -262,6 +262,7 @@ SearchResult Collection::search(const SearchRequest& request, const SearchShape&
   result.plan.rows_allowed = request.filter ? allowed.count() : state.live_count;
   result.plan.rows_scored = dense.scored + text.scored;
 
+  result.hits.reserve(ranking.size() - std::min(shape.offset, ranking.size()));
   for (size_t i = shape.offset; i < ranking.size(); ++i) {
     const FusedRow& ranked = ranking[i];
     if (request.min_score && ranked.score < *request.min_score) break;

@@ -31,6 +31,19 @@ struct Interval {
 };
 constexpr Interval kUnknown{-kInfinity, kInfinity};
 
+// In four chains, where vector_norm() waits for each addition: who only needs a bound needs no certain order.
+double square_sum(std::span<const float> vector) {
+  double sums[4] = {};
+  size_t j = 0;
+#pragma GCC unroll 1
+  for (; j + 4 <= vector.size(); j += 4) {
+    for (size_t i = 0; i < 4; ++i) sums[i] += static_cast<double>(vector[j + i]) * vector[j + i];
+  }
+#pragma GCC unroll 1
+  for (; j < vector.size(); ++j) sums[0] += static_cast<double>(vector[j]) * vector[j];
+  return sums[0] + sums[1] + (sums[2] + sums[3]);
+}
+
 // A query made ready for a scan.
 class Scan {
  public:
@@ -41,7 +54,7 @@ class Scan {
     switch (metric) {
       case Metric::kCosine: {
         // A query of length 1 cannot overflow. Its rounding is one of the eight that kernel_error has room for.
-        const double norm = vector_norm(query);
+        const double norm = std::sqrt(square_sum(query));
         const double factor = norm > 0 ? 1 / norm : 0;
         for (float& component : query_) component = static_cast<float>(component * factor);
         slope_ = error;
@@ -130,6 +143,20 @@ class Shortlist {
   std::vector<Candidate> candidates_;
 };
 
+// Not inlined: once is enough for all who scan.
+[[gnu::noinline]] void score_exactly(const VectorTable& table, Metric metric, std::span<const float> query,
+                                     std::vector<Scored>& found) {
+  constexpr size_t kTogether = 16;
+  std::array<const float*, kTogether> rows;
+  std::array<double, kTogether> scores;
+  for (size_t first = 0; first < found.size(); first += kTogether) {
+    const size_t count = std::min(kTogether, found.size() - first);
+    for (size_t i = 0; i < count; ++i) rows[i] = table.row(found[first + i].row).data();
+    exact_scores(metric, query, std::span(rows).first(count), std::span(scores).first(count));
+    for (size_t i = 0; i < count; ++i) found[first + i].score = scores[i];
+  }
+}
+
 }  // namespace
 
 namespace {
@@ -161,13 +188,7 @@ std::vector<Scored> best_of(const VectorTable& table, Metric metric, std::span<c
   score_waiting();
 
   shortlist.for_each([&](RowId row) { found.push_back({row, 0}); });
-  std::array<double, kBatch> scores;
-  for (size_t first = 0; first < found.size(); first += kBatch) {
-    const size_t count = std::min(kBatch, found.size() - first);
-    for (size_t i = 0; i < count; ++i) vectors[i] = table.row(found[first + i].row).data();
-    exact_scores(metric, query, std::span(vectors).first(count), std::span(scores).first(count));
-    for (size_t i = 0; i < count; ++i) found[first + i].score = scores[i];
-  }
+  score_exactly(table, metric, query, found);
   rank(found, limit);
   return found;
 }
