@@ -565,8 +565,10 @@ Engine::Answer Engine::describe(Message& message) {
 
 Engine::Answer Engine::search(Message& message) {
   ByteReader& binary = message.binary;
-  ASSIGN_OR_RETURN(const Collection* target, named(binary.get_string()));
+  const std::string_view name = binary.get_string();
   const size_t queries = binary.get<uint32_t>();
+  if (!binary.ok()) return Error{Code::kFormatError, "message from JavaScript: a search is cut short", ""};
+  ASSIGN_OR_RETURN(const Collection* target, named(name));
   if (queries > kMaxQueries) {
     return Error{
         Code::kLimitExceeded,
@@ -654,9 +656,11 @@ Engine::Answer Engine::get(Message& message) {
 }
 
 Engine::Answer Engine::count(Message& message) {
-  ASSIGN_OR_RETURN(const Collection* target, named(message.binary.get_string()));
-  ASSIGN_OR_RETURN(std::optional<Filter> wanted, parse_filter(message.binary.get_string()));
-  if (!message.binary.ok()) return Error{Code::kFormatError, "message from JavaScript: a filter is cut short", ""};
+  const std::string_view name = message.binary.get_string();
+  const std::string_view filter = message.binary.get_string();
+  if (!message.binary.ok()) return Error{Code::kFormatError, "message from JavaScript: a count is cut short", ""};
+  ASSIGN_OR_RETURN(const Collection* target, named(name));
+  ASSIGN_OR_RETURN(std::optional<Filter> wanted, parse_filter(filter));
   if (target->on_demand()) return start(run_count(target->name(), std::move(wanted)));
   return count_json(target->count_matching(wanted.has_value() ? &*wanted : nullptr));
 }

@@ -3,11 +3,12 @@
 // In a message, where every search costs its reading, it is binary: little-endian, a string being its length in bytes
 // (u32) and UTF-8, empty where nothing was given.
 //
-//   u32 flags: bits 0 and 1 the mode (SearchMode); 2 payload, 3 text, 4 vector: to be included; 5 exact; 6 explain
-//   u32 k | u32 offset | u32 ef | u32 nprobe | u32 rescore | f64 minScore, NaN: none | u32 components of the vector
-//   text | filter, JSON text | fusion, JSON text | zero bytes to a multiple of 4 | components, f32 each
-//
-// Fusion is { "kind": "rrf", "k": 60, "weights": [1, 1] } or { "kind": "convex", "alpha": 0.35 }.
+//   u32 flags: bits 0 and 1 the mode (SearchMode); 2 payload, 3 text, 4 vector: to be included; 5 exact; 6 explain;
+//       7 the fusion is convex
+//   u32 k | u32 offset | u32 ef | u32 nprobe | u32 rescore | f64 minScore, NaN: none
+//   f64 x 3, the fusion: k, weight of the dense leg, of the text leg; or alpha and two that are ignored
+//   u32 components of the vector
+//   text | filter, JSON text | zero bytes to a multiple of 4 | components, f32 each
 #pragma once
 
 #include <optional>

@@ -112,15 +112,17 @@ export interface Query {
   /** The vector is the embedding of the text. */
   embed: boolean;
   vector: unknown;
-  /** These three are empty where there is none; filter and fusion are JSON text. */
+  /** These two are empty where there is none; the filter is JSON text. */
   text: string;
   filter: string;
-  fusion: string;
+  /** Convex: alpha; else k and the weights. */
+  fusion: readonly [number] | readonly [number, number, number];
 }
 
 const maxK = 10_000;
 const maxNprobe = 65_536;
 const parts: readonly Part[] = ['payload', 'text', 'vector'];
+const defaultFusion = [60, 1, 1] as const;
 const modes = ['auto', 'dense', 'text', 'hybrid'] as const;
 const searchOptions = [
   'vector',
@@ -188,7 +190,7 @@ export function readQuery(given: unknown): Query {
     ef: ef === undefined ? 0 : readWhole(ef, 'ef', 1, maxK),
     nprobe: nprobe === undefined ? 0 : readWhole(nprobe, 'nprobe', 1, maxNprobe),
     rescore: rescore === undefined ? 0 : readWhole(rescore, 'rescore', 1, maxK),
-    fusion: fusion === undefined ? '' : JSON.stringify(readFusion(fusion)),
+    fusion: fusion === undefined ? defaultFusion : readFusion(fusion),
     explain: explain !== undefined && readBoolean(explain, 'explain'),
     highlights: highlights !== undefined && readBoolean(highlights, 'highlights'),
     embed: false,
@@ -200,7 +202,7 @@ function includeBits(included: readonly Part[]): number {
   return included.reduce((bits, part) => bits | (1 << parts.indexOf(part)), 0);
 }
 
-function readFusion(given: unknown): object {
+function readFusion(given: unknown): Query['fusion'] {
   const kind = isObject(given) ? given['kind'] : given;
   if (kind === 'dbsf') {
     throw new NearfieldError('Unsupported', "fusion: kind 'dbsf' is not supported; use 'rrf' or 'convex'", {
@@ -209,29 +211,23 @@ function readFusion(given: unknown): object {
   }
   readChoice(kind, 'fusion.kind', ['rrf', 'convex']);
   if (kind === 'convex') {
-    const { alpha } = readOptions(given, 'fusion', ['kind', 'alpha']);
-    if (alpha === undefined) return { kind };
+    const { alpha = 0.35 } = readOptions(given, 'fusion', ['kind', 'alpha']);
     const value = readNumber(alpha, 'fusion.alpha');
     if (value < 0 || value > 1) throw invalid(`fusion.alpha must be from 0 to 1, got ${value}`, value);
-    return { kind, alpha: value };
+    return [value];
   }
-  const { k, weights } = readOptions(given, 'fusion', ['kind', 'k', 'weights']);
-  const out: Record<string, unknown> = { kind };
-  if (k !== undefined) {
-    out['k'] = readNumber(k, 'fusion.k');
-    if ((out['k'] as number) <= 0) throw invalid(`fusion.k must be greater than 0, got ${shown(k)}`, k);
+  const { k = defaultFusion[0], weights = [1, 1] } = readOptions(given, 'fusion', ['kind', 'k', 'weights']);
+  const constant = readNumber(k, 'fusion.k');
+  if (constant <= 0) throw invalid(`fusion.k must be greater than 0, got ${constant}`, k);
+  if (!Array.isArray(weights) || weights.length !== 2) {
+    throw invalid('fusion.weights must be two numbers: for the dense side and for the text', weights);
   }
-  if (weights !== undefined) {
-    if (!Array.isArray(weights) || weights.length !== 2) {
-      throw invalid('fusion.weights must be two numbers: for the dense side and for the text', weights);
-    }
-    out['weights'] = weights.map((weight: unknown, i) => {
-      const value = readNumber(weight, `fusion.weights[${i}]`);
-      if (value < 0) throw invalid(`fusion.weights[${i}] must not be negative, got ${value}`, value);
-      return value;
-    });
-  }
-  return out;
+  const [dense, text] = weights.map((weight: unknown, i) => {
+    const value = readNumber(weight, `fusion.weights[${i}]`);
+    if (value < 0) throw invalid(`fusion.weights[${i}] must not be negative, got ${value}`, value);
+    return value;
+  }) as [number, number];
+  return [constant, dense, text];
 }
 
 export function encodeFilter(filter: unknown): string {
@@ -249,10 +245,14 @@ export function withFilter(options: Record<string, unknown>, filter: unknown): s
 /** As core/collection/request.h reads it, behind the flags that wasm/engine.h names. */
 function writeQuery(message: Message, query: Query, dimension: number): void {
   message.word((query.highlights ? 1 : 0) | (query.embed ? 2 : 0));
-  message.word(query.mode | (query.include << 2) | (query.exact ? 1 << 5 : 0) | (query.explain ? 1 << 6 : 0));
+  const [first, second = 0, third = 0] = query.fusion;
+  const convex = query.fusion.length === 1;
+  const bits = (query.exact ? 1 << 5 : 0) | (query.explain ? 1 << 6 : 0) | (convex ? 1 << 7 : 0);
+  message.word(query.mode | (query.include << 2) | bits);
   message.word(query.k).word(query.offset).word(query.ef).word(query.nprobe).word(query.rescore).double(query.minScore);
+  message.double(first).double(second).double(third);
   message.word(query.vector === undefined ? 0 : dimension);
-  message.string(query.text).string(query.filter).string(query.fusion).align();
+  message.string(query.text).string(query.filter).align();
   if (query.vector !== undefined) readVector(query.vector, 'vector', dimension, message.room(dimension));
 }
 

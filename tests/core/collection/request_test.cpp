@@ -1,5 +1,6 @@
 #include "core/collection/request.h"
 
+#include <algorithm>
 #include <catch_amalgamated.hpp>
 #include <cmath>
 #include <limits>
@@ -22,7 +23,7 @@ struct Written {
   double min_score = kNone;
   std::string text;
   std::string filter;
-  std::string fusion;
+  double fusion[3] = {60, 1, 1};
   std::vector<float> vector;
 
   Bytes bytes() const {
@@ -30,8 +31,10 @@ struct Written {
     ByteWriter writer(out);
     for (const uint32_t word : {flags, k, offset, ef, nprobe, rescore}) writer.put(word);
     writer.put(min_score);
+    for (const double number : fusion) writer.put(number);
     writer.put(static_cast<uint32_t>(vector.size()));
-    for (const std::string& string : {text, filter, fusion}) writer.put_string(string);
+    writer.put_string(text);
+    writer.put_string(filter);
     writer.align(4);
     writer.put_array(std::span(vector));
     return out;
@@ -82,7 +85,7 @@ TEST_CASE("every option arrives") {
   written.min_score = -0.5;
   written.text = "words";
   written.filter = R"({"a": 1})";
-  written.fusion = R"({"kind": "rrf", "k": 10, "weights": [2, 0.5]})";
+  std::ranges::copy(std::initializer_list<double>{10, 2, 0.5}, written.fusion);
   written.vector = {1, -2, 3.5};
   const Read read(written);
   REQUIRE(read.request.ok());
@@ -126,17 +129,11 @@ TEST_CASE("each flag means one thing") {
   CHECK(!read(1 << 4).exact);
   CHECK(read(1 << 5).exact);
   CHECK(read(1 << 6).explain);
-}
-
-TEST_CASE("fusion has defaults of its own") {
-  const auto read = [](std::string fusion) {
-    Written written;
-    written.fusion = std::move(fusion);
-    return std::move(Read(written).request).value().fusion;
-  };
-  CHECK(std::get<Convex>(read(R"({"kind": "convex"})")).alpha == 0.35);
-  CHECK(std::get<Convex>(read(R"({"kind": "convex", "alpha": 1})")).alpha == 1);
-  CHECK(std::get<ReciprocalRank>(read(R"({"kind": "rrf"})")).text_weight == 1);
+  CHECK(std::holds_alternative<ReciprocalRank>(read(1 << 6).fusion));
+  Written convex;
+  convex.flags = 1 << 7;
+  convex.fusion[0] = 0.25;
+  CHECK(std::get<Convex>(Read(convex).request->fusion).alpha == 0.25);
 }
 
 TEST_CASE("k and offset reach to ten thousand together") {
@@ -175,7 +172,7 @@ TEST_CASE("bad requests name the option and show the value") {
   refused(kInvalid, "search.ef", "10001", [](Written& written) { written.ef = 10'001; });
   refused(kInvalid, "search.minScore", "null", [](Written& written) { written.min_score = HUGE_VAL; });
   refused(kInvalid, "search.minScore", "null", [](Written& written) { written.min_score = -HUGE_VAL; });
-  refused(Code::kFormatError, "malformed", "", [](Written& written) { written.flags = 1 << 7; });
+  refused(Code::kFormatError, "malformed", "", [](Written& written) { written.flags = 1 << 8; });
 
   const auto refused_filter = [&](Code code, std::string_view mentions, std::string_view value, const char* filter) {
     refused(code, mentions, value, [&](Written& written) { written.filter = filter; });
@@ -185,20 +182,21 @@ TEST_CASE("bad requests name the option and show the value") {
   refused_filter(Code::kFormatError, "filter: not JSON", "", "{");
   refused_filter(Code::kFormatError, "twice", R"("a")", R"({"a": 1, "a": 2})");
 
-  const auto refused_fusion = [&](Code code, std::string_view mentions, std::string_view value, const char* fusion) {
-    refused(code, mentions, value, [&](Written& written) { written.fusion = fusion; });
+  const auto refused_fusion = [&](uint32_t flags, std::string_view mentions, std::string_view value, size_t i,
+                                  double number) {
+    refused(kInvalid, mentions, value, [&](Written& written) {
+      written.flags = flags;
+      written.fusion[i] = number;
+    });
   };
-  refused_fusion(Code::kFormatError, "search.fusion: not JSON", "", "rrf");
-  refused_fusion(kInvalid, "search.fusion", R"("rrf")", R"("rrf")");
-  refused_fusion(kInvalid, "search.fusion", "{}", "{}");
-  refused_fusion(kInvalid, "one of rrf, convex", R"("dbsf")", R"({"kind": "dbsf"})");
-  refused_fusion(Code::kConfigError, "known are kind, k, weights", R"("alpha")", R"({"kind": "rrf", "alpha": 1})");
-  refused_fusion(Code::kConfigError, "known are kind, alpha", R"("k")", R"({"kind": "convex", "k": 1})");
-  refused_fusion(kInvalid, "search.fusion.k", "0", R"({"kind": "rrf", "k": 0})");
-  refused_fusion(kInvalid, "search.fusion.weights", "[1]", R"({"kind": "rrf", "weights": [1]})");
-  refused_fusion(kInvalid, "weights", "-1", R"({"kind": "rrf", "weights": [1, -1]})");
-  refused_fusion(kInvalid, "alpha", "1.1", R"({"kind": "convex", "alpha": 1.1})");
-  refused_fusion(kInvalid, "alpha", "null", R"({"kind": "convex", "alpha": null})");
+  refused_fusion(0, "search.fusion.k", "0.0", 0, 0);
+  refused_fusion(0, "search.fusion", "-1.0", 0, -1);
+  refused_fusion(0, "search.fusion", "-1.0", 1, -1);
+  refused_fusion(0, "search.fusion", "null", 2, kNone);
+  refused_fusion(0, "search.fusion", "null", 2, HUGE_VAL);
+  refused_fusion(1 << 7, "search.fusion.alpha", "1.5", 0, 1.5);
+  refused_fusion(1 << 7, "search.fusion.alpha", "-0.5", 0, -0.5);
+  refused_fusion(1 << 7, "search.fusion.alpha", "null", 0, kNone);
 }
 
 TEST_CASE("a query's text is bounded") {
@@ -220,7 +218,7 @@ TEST_CASE("a message that ends anywhere inside a request is refused") {
     CHECK(read_search_request(reader).code() == Code::kFormatError);
   }
   // Lengths and counts that reach far beyond the end cost nothing.
-  for (size_t at = 24; at + 4 <= whole.size(); at += 4) {
+  for (size_t at = 56; at + 4 <= whole.size(); at += 4) {
     Bytes damaged = whole;
     std::fill_n(damaged.begin() + static_cast<ptrdiff_t>(at), 4, uint8_t{0xff});
     ByteReader reader(damaged);
