@@ -29,7 +29,7 @@ Result<Metric> parse_metric(std::string_view name);
 // REQUIRES: equal lengths.
 double exact_score(Metric metric, std::span<const float> query, std::span<const float> row);
 
-// exact_score of each row, to the bit, in a third of the time: scores[i] belongs to rows[i].
+// exact_score of each row, to the bit, several rows at a time: scores[i] belongs to rows[i].
 // REQUIRES: as many scores as rows; each row has the query's length.
 void exact_scores(Metric metric, std::span<const float> query, std::span<const float* const> rows,
                   std::span<double> scores);
