@@ -14,6 +14,7 @@ export interface EngineHandle {
   _upsert(length: number): void;
   _remove(length: number): void;
   _clear(length: number): void;
+  _probe(length: number): void;
   _optimize(length: number): void;
   _cancelOptimize(length: number): void;
   _backup(length: number): void;
