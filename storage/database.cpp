@@ -826,7 +826,9 @@ Task<Status> Database::compact(std::string collection) {
   } const running{state.optimizing, state.optimizing.insert(collection).first};
   if (live != nullptr) state.find(collection)->memory.renew_index();
   CO_RETURN_IF_ERROR(co_await state.finish_index(collection));
-  co_return co_await state.compact(std::move(collection));
+  CO_RETURN_IF_ERROR(co_await state.compact(collection));
+  // What learns from rows begins anew with those that are left.
+  co_return co_await state.finish_index(std::move(collection));
 }
 
 void Database::cancel_compaction(std::string_view collection) {
