@@ -1,6 +1,7 @@
 // How fast an index is built and searched, without anything around it: the same program natively and as WebAssembly.
 //
-//   index_speed [CODE] [ROWS] [M] [EF_CONSTRUCT] [EF...]
+//   index_speed [CODE] [ROWS] [M] [EF_CONSTRUCT] [EF...]     a graph
+//   index_speed flat/CODE [ROWS]                             a scan of codes
 //
 // Needs the development vectors. Prints rows a second while building, then recall@10 and queries a second (median of 5
 // rounds over all queries) for each ef.
@@ -8,6 +9,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 
 #include "core/index/flat.h"
 #include "core/index/make_index.h"
@@ -28,12 +30,16 @@ int main(int count, char** arguments) {
   };
   const size_t rows = number(2, 50'000);
   IndexOptions options;
-  options.kind = IndexKind::kHnsw;
-  if (count > 1) options.code = parse_code_kind(arguments[1]).value();
+  std::string_view code = count > 1 ? arguments[1] : "f32";
+  const bool flat = code.starts_with("flat/");
+  if (flat) code.remove_prefix(5);
+  options.kind = flat ? IndexKind::kFlat : IndexKind::kHnsw;
+  options.code = parse_code_kind(code).value();
   options.hnsw.m = number(3, 16);
   options.hnsw.ef_construct = number(4, 200);
   std::vector<size_t> efs;
   for (int i = 5; i < count; ++i) efs.push_back(number(i, 0));
+  if (flat) efs = {1};
   if (efs.empty()) efs = {24, 32, 48, 64, 96, 128};
 
   const std::vector<float> base = real_vectors(rows);
@@ -53,7 +59,17 @@ int main(int count, char** arguments) {
   std::printf("flat: %.0f queries/s\n", static_cast<double>(queries.count()) / (seconds() - start));
 
   start = seconds();
-  const auto index = make_index(options, {Metric::kCosine, kRealDim, &table});
+  const IndexPlace place{Metric::kCosine, kRealDim, &table};
+  std::unique_ptr<VectorIndex> index;
+  if (learns(options)) {
+    const size_t sample = std::min(rows, rows_to_learn(options, kRealDim, rows)) * kRealDim;
+    IndexTraining training(options, place, {base.begin(), base.begin() + static_cast<ptrdiff_t>(sample)}, rows);
+    while (training.advance()) {
+    }
+    index = training.take();
+  } else {
+    index = make_index(options, place);
+  }
   add_all(*index, table);
   const double built = seconds() - start;
   std::printf("built: %.0f rows/s, %.0f bytes a row beside the vectors\n", static_cast<double>(rows) / built,
