@@ -62,6 +62,18 @@ ${rows
         rows.map(([, spelling, , meaning]) => entry(text(spelling), text(meaning))),
       ),
   },
+  {
+    file: 'verbs.ts',
+    source: 'wasm/verbs.def',
+    macro: 'NEARFIELD_VERB',
+    render: (rows) => `/** The numbers of the verbs; wasm/engine.h says what each takes. */
+export const verbs = {
+${rows.map(([name], number) => `  _${name}: ${number},`).join('\n')}
+} as const;
+/** What an engine can be asked. */
+export type Verb = keyof typeof verbs;
+`,
+  },
 ];
 
 // "a string" -> a string.

@@ -1,10 +1,11 @@
 // One WebAssembly instance with one database in it: calls, answers and the moment it breaks.
 import { NearfieldError, errorFromEngine, reasonOf } from './errors.js';
+import { verbs, type Verb } from './generated/verbs.js';
 import { compiled, instantiate, type WasmSource } from './load.js';
 import { Memory } from './memory.js';
 import type { EngineHandle } from './nearfield.mjs';
 
-export type Verb = Exclude<keyof EngineHandle, '_input' | '_outcome' | 'delete'>;
+export type { Verb };
 
 export class Engine {
   readonly memory: Memory;
@@ -51,7 +52,7 @@ export class Engine {
       }
       this.memory.write(input, message);
       if (tail !== undefined) this.memory.write(input + message.length, tail);
-      this.#handle[verb](length);
+      this.#handle._call(verbs[verb], length);
       const outcome = this.memory.reader(this.#outcome);
       code = outcome.word();
       place = outcome.word();
