@@ -4,5 +4,8 @@
 export const indexKinds = [
   'flat',
   'hnsw',
+  'ivf_flat',
+  'ivf_pq',
+  'ivf_rabitq',
 ] as const;
 export type IndexKind = (typeof indexKinds)[number];
