@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Puts the package together in dist/: compiled TypeScript, the engine, the embedder's files.
 //
-//   scripts/build-js.mjs                needs nearfield.mjs and nearfield.wasm of `scripts/build wasm nearfield_wasm`
+//   scripts/build-js.mjs                needs what `scripts/build wasm nearfield_wasm` makes
 //   scripts/build-js.mjs --sizes        only prints the sizes of what is in dist/, see scripts/sizes.mjs
 //   scripts/build-js.mjs --write-sizes  the same, and writes them to tests/package/sizes.json
 //
@@ -22,8 +22,19 @@ if (![undefined, '--sizes', '--write-sizes'].includes(option) || rest.length > 0
 
 if (option === undefined) {
   const engine = `${process.env.NEARFIELD_BUILD ?? 'build'}/wasm/wasm`;
-  if (!existsSync(`${engine}/nearfield.wasm`)) {
-    console.error(`build-js: ${engine}/nearfield.wasm is missing; run scripts/build wasm nearfield_wasm first.`);
+  for (const file of ['nearfield.wasm', 'doctor/nearfield.wasm']) {
+    if (existsSync(`${engine}/${file}`)) continue;
+    console.error(`build-js: ${engine}/${file} is missing; run scripts/build wasm nearfield_wasm first.`);
+    process.exit(1);
+  }
+  // Both modules take the same from JavaScript and give it the same, so one glue serves both, and is shipped once.
+  const [glueText, doctorGlueText] = ['nearfield.mjs', 'doctor/nearfield.mjs'].map((file) =>
+    readFileSync(`${engine}/${file}`, 'utf8'),
+  );
+  if (glueText !== doctorGlueText) {
+    console.error(
+      `build-js: ${engine}/nearfield.mjs and ${engine}/doctor/nearfield.mjs differ; they must be one glue.`,
+    );
     process.exit(1);
   }
   mkdirSync('dist/model', { recursive: true });
@@ -36,8 +47,9 @@ if (option === undefined) {
   // npm makes commands executable when it installs them; npx in this folder does not install.
   chmodSync('dist/cli/main.js', 0o755);
   copyFileSync(`${engine}/nearfield.wasm`, 'dist/nearfield.wasm');
+  copyFileSync(`${engine}/doctor/nearfield.wasm`, 'dist/nearfield-doctor.wasm');
   // Emscripten leaves spaces and long names; pages without a bundler load half as much this way.
-  const glue = transformSync(readFileSync(`${engine}/nearfield.mjs`, 'utf8'), { minify: true, target: 'es2022' });
+  const glue = transformSync(glueText, { minify: true, target: 'es2022' });
   writeFileSync('dist/nearfield.mjs', glue.code);
   copyFileSync('js/src/nearfield.d.mts', 'dist/nearfield.d.mts');
   for (const file of ['vocab.txt', 'table.bin']) copyFileSync(`core/text/model/${file}`, `dist/model/${file}`);
@@ -45,6 +57,6 @@ if (option === undefined) {
 
 const sizes = measureSizes();
 for (const [name, { bytes, gzip }] of Object.entries(sizes)) {
-  console.log(`${name.padEnd(16)}${String(bytes).padStart(9)} bytes${String(gzip).padStart(9)} gzip`);
+  console.log(`${name.padEnd(22)}${String(bytes).padStart(9)} bytes${String(gzip).padStart(9)} gzip`);
 }
 if (option === '--write-sizes') writeFileSync(sizesFile, `${JSON.stringify(sizes, null, 2)}\n`);

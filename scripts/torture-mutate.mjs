@@ -74,8 +74,9 @@ function makeCopy() {
     console.error('torture-mutate: build the engine first (npm run build)');
     process.exit(2);
   }
-  mkdirSync(join(copy, engine), { recursive: true });
-  for (const name of ['nearfield.mjs', 'nearfield.wasm']) copyFileSync(`${engine}/${name}`, join(copy, engine, name));
+  mkdirSync(join(copy, engine, 'doctor'), { recursive: true });
+  const made = ['nearfield.mjs', 'nearfield.wasm', 'doctor/nearfield.mjs', 'doctor/nearfield.wasm'];
+  for (const name of made) copyFileSync(`${engine}/${name}`, join(copy, engine, name));
 }
 
 function run(command, ...args) {

@@ -3,14 +3,21 @@
 // A leading underscore says: private to the package.
 #include <emscripten/bind.h>
 
+#include <cassert>
+#include <iterator>
+
 #include "wasm/engine.h"
 
 namespace nearfield {
 
 namespace {
 
+// Two modules are made of these sources, and this one has only the verbs that are in its list: what nothing else calls
+// is left out when it is linked.
+enum Modules { kEngine = 1, kDoctor = 2, kBoth = kEngine | kDoctor };
+
 constexpr Engine::Verb kVerbs[] = {
-#define NEARFIELD_VERB(name, member) &Engine::member,
+#define NEARFIELD_VERB(name, member, module) (k##module & NEARFIELD_MODULE) != 0 ? &Engine::member : nullptr,
 #include "wasm/verbs.def"
 #undef NEARFIELD_VERB
 };
@@ -18,7 +25,10 @@ constexpr Engine::Verb kVerbs[] = {
 // One shape for every verb: its number in verbs.def and the length of the message in the input buffer go in, the
 // outcome is read from memory. A function for each verb would cost its name and its types. REQUIRES: the number is one
 // of the list.
-void call(Engine& engine, uint32_t verb, uint32_t length) { engine.call(kVerbs[verb], length); }
+void call(Engine& engine, uint32_t verb, uint32_t length) {
+  assert(verb < std::size(kVerbs));
+  engine.call(kVerbs[verb], length);
+}
 
 }  // namespace
 

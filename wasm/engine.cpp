@@ -150,6 +150,10 @@ Engine::Answer Engine::run(Verb verb, uint32_t length) {
   const auto halfway = [&] {
     return verb == &Engine::take_effects || verb == &Engine::answer || operations_.size() != operations;
   };
+  if (verb == nullptr) {
+    return Error{Code::kInvalidArgument, "wasm: doctor() takes nearfield-doctor.wasm, everything else nearfield.wasm",
+                 ""};
+  }
   try {
     ASSIGN_OR_RETURN(Message message, read_message({input_.get(), std::min<size_t>(length, input_bytes_)}));
     return (this->*verb)(message);

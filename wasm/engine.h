@@ -53,7 +53,7 @@ class Engine {
   uint32_t input(uint32_t bytes);
   // Where the outcome of every call stands; fixed for the engine's life.
   uint32_t outcome() const;
-  // Reads the message, runs the verb, fills the outcome.
+  // Reads the message, runs the verb, fills the outcome. nullptr: a verb that this module does not have.
   void call(Verb verb, uint32_t length);
 
   // Effects not handed out before and operations that ended since the last call.

@@ -3,7 +3,7 @@ import { openVolume, type StorageKind } from './database.js';
 import { readBoolean, readOptions } from './check.js';
 import { Engine } from './engine.js';
 import { NearfieldError } from './errors.js';
-import type { WasmSource } from './load.js';
+import { compiledDoctor, type WasmSource } from './load.js';
 import { Message } from './message.js';
 import { Pump } from './pump.js';
 
@@ -14,7 +14,10 @@ export interface DoctorOptions {
   storage?: StorageKind | undefined;
   /** Publishes what can be rescued as a new generation; default false: only looks, changes nothing and takes no lock. */
   repair?: boolean | undefined;
-  /** As in open(). */
+  /**
+   * nearfield-doctor.wasm, a file of its own that nothing else needs. Default: the one beside this package's code, read
+   * when a doctor is called for. nearfield.wasm will not do.
+   */
   wasm?: WasmSource | undefined;
 }
 
@@ -97,7 +100,7 @@ export async function doctor(options?: DoctorOptions): Promise<DoctorReport> {
   }
   const volume = await openVolume(given.storage, given.path, !repair);
   try {
-    const engine = await Engine.create(given.wasm as WasmSource | undefined);
+    const engine = await Engine.create(await compiledDoctor(given.wasm as WasmSource | undefined));
     try {
       const message = new Message(JSON.stringify({ repair })).finish();
       const report = await new Pump(engine, volume).run<Omit<DoctorReport, 'path'>>('_doctor', message);

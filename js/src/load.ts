@@ -1,4 +1,4 @@
-// Finding, compiling and instantiating nearfield.wasm, on any host.
+// Finding, compiling and instantiating nearfield.wasm and nearfield-doctor.wasm, on any host.
 //
 // A file is compiled once and instantiated once per open database. Where compiling starts is the caller's choice:
 // load() ahead of time, or open() when it is needed.
@@ -7,11 +7,11 @@ import { readOptions, shown } from './check.js';
 import { NearfieldError, reasonOf } from './errors.js';
 import createModule, { type EngineModule } from './nearfield.mjs';
 
-/** Where nearfield.wasm comes from: an address, an answer of fetch, its bytes, or a module compiled elsewhere. */
+/** Where a file of WebAssembly comes from: an address, an answer of fetch, its bytes, or a module compiled elsewhere. */
 export type WasmSource = FileSource | WebAssembly.Module;
 
 export interface LoadOptions {
-  /** Default: the file beside this package's code. */
+  /** nearfield.wasm. Default: the file beside this package's code. */
   wasm?: WasmSource | undefined;
 }
 
@@ -33,13 +33,18 @@ let current: WasmSource | undefined;
  */
 export async function load(options?: LoadOptions): Promise<void> {
   const { wasm = current } = readOptions(options, 'load', ['wasm']) as LoadOptions;
-  await compile(wasm);
+  await compiled(wasm);
   current = wasm;
 }
 
 /** What instances are made of. `wasm` overrides what load() was given. */
 export function compiled(wasm?: WasmSource): Promise<WebAssembly.Module> {
-  return compile(wasm ?? current);
+  return compile(wasm ?? current ?? new URL('./nearfield.wasm', import.meta.url), engineRemedy);
+}
+
+/** The same of the doctor, which is a file of its own. */
+export function compiledDoctor(wasm?: WasmSource): Promise<WebAssembly.Module> {
+  return compile(wasm ?? new URL('./nearfield-doctor.wasm', import.meta.url), doctorRemedy);
 }
 
 /** A fresh instance. */
@@ -57,11 +62,10 @@ export function instantiate(module: WebAssembly.Module): Promise<EngineModule> {
   });
 }
 
-function compile(given: WasmSource | undefined): Promise<WebAssembly.Module> {
-  const wasm = given ?? new URL('./nearfield.wasm', import.meta.url);
-  if (typeof wasm === 'string' || wasm instanceof URL) return remembered(byAddress, String(wasm), wasm);
-  if (typeof wasm === 'object' && wasm !== null) return remembered(byObject, wasm, wasm);
-  return compileSource(wasm);
+function compile(wasm: WasmSource, remedy: string): Promise<WebAssembly.Module> {
+  if (typeof wasm === 'string' || wasm instanceof URL) return remembered(byAddress, String(wasm), wasm, remedy);
+  if (typeof wasm === 'object' && wasm !== null) return remembered(byObject, wasm, wasm, remedy);
+  return compileSource(wasm, remedy);
 }
 
 interface Remembered<Key> {
@@ -70,20 +74,25 @@ interface Remembered<Key> {
   delete(key: Key): boolean;
 }
 
-function remembered<Key>(known: Remembered<Key>, key: Key, wasm: WasmSource): Promise<WebAssembly.Module> {
+function remembered<Key>(
+  known: Remembered<Key>,
+  key: Key,
+  wasm: WasmSource,
+  remedy: string,
+): Promise<WebAssembly.Module> {
   const found = known.get(key);
   if (found !== undefined) return found;
-  const started = compileSource(wasm);
+  const started = compileSource(wasm, remedy);
   known.set(key, started);
   // A failure is not remembered: the next call tries again.
   started.catch(() => known.delete(key));
   return started;
 }
 
-async function compileSource(given: WasmSource): Promise<WebAssembly.Module> {
+async function compileSource(given: WasmSource, remedy: string): Promise<WebAssembly.Module> {
   if (given instanceof WebAssembly.Module) return given;
   const { bytes, name } = await readBytes(given, 'wasm', `; ${remedy}`);
-  checkMagic(bytes, name);
+  checkMagic(bytes, name, remedy);
   try {
     return await WebAssembly.compile(bytes);
   } catch (cause) {
@@ -91,10 +100,11 @@ async function compileSource(given: WasmSource): Promise<WebAssembly.Module> {
   }
 }
 
-const remedy = 'serve nearfield.wasm of this package there, or say where it is with load({ wasm })';
+const engineRemedy = 'serve nearfield.wasm of this package there, or say where it is with load({ wasm })';
+const doctorRemedy = 'serve nearfield-doctor.wasm of this package there, or say where it is with doctor({ wasm })';
 
 // A server that answers every path with its start page is the usual reason, and "expected magic word" does not say so.
-function checkMagic(bytes: Uint8Array, name: string): void {
+function checkMagic(bytes: Uint8Array, name: string, remedy: string): void {
   if (bytes.length >= 8 && bytes[0] === 0 && bytes[1] === 0x61 && bytes[2] === 0x73 && bytes[3] === 0x6d) return;
   const start = new TextDecoder().decode(bytes.subarray(0, 24)).trim();
   const seen = bytes.length === 0 ? 'it is empty' : `it begins with ${shown(start)}`;

@@ -196,6 +196,28 @@ test('several tabs in Chromium', async (suite) => {
     assert.deepEqual(complaints, []);
   });
 
+  await suite.test('the doctor is fetched when it is called for', async (t) => {
+    const { page, complaints } = await openTab(await fresh(t), address);
+    const fetched = () =>
+      page.evaluate(() =>
+        performance
+          .getEntriesByType('resource')
+          .map(({ name }) => name.split('/').at(-1))
+          .filter((name) => name.endsWith('.wasm')),
+      );
+    await page.evaluate(async () => {
+      const db = await open({ path: 'patient' });
+      await (await db.collection('c', { dimension: 2 })).upsert([{ id: 'a', vector: [1, 2] }]);
+      await db.close();
+    });
+    assert.deepEqual(await fetched(), ['nearfield.wasm']);
+    const { healthy, generations } = await page.evaluate(() => doctor({ path: 'patient', repair: true }));
+    assert.equal(healthy, true);
+    assert.deepEqual(generations[0].collections, [{ name: 'c', points: 1 }]);
+    assert.deepEqual(await fetched(), ['nearfield.wasm', 'nearfield-doctor.wasm']);
+    assert.deepEqual(complaints, []);
+  });
+
   await suite.test('bad options are refused as in Node, and leave no database behind', async (t) => {
     const { page, complaints } = await openTab(await fresh(t), address);
     const wrong = await page.evaluate(async () => {

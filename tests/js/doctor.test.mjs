@@ -136,3 +136,23 @@ test('what is no database, what is locked, and bad options', async (t) => {
   await rejectsWith('ConfigError', doctor({ path, readOnly: true }));
   await rejectsWith('InvalidArgument', doctor());
 });
+
+test('the doctor is a file of its own, found or given', async (t) => {
+  const path = join(temporaryFolder(t), 'db');
+  await makeDatabase(path);
+  const url = new URL('../../dist/nearfield-doctor.wasm', import.meta.url);
+  const bytes = readFileSync(url);
+  for (const wasm of [undefined, url, bytes, new WebAssembly.Module(bytes), Promise.resolve(new Response(bytes))]) {
+    assert.equal((await doctor({ path, wasm })).healthy, true);
+  }
+  // Neither file does what the other is for.
+  const before = read(path);
+  const engine = new URL('../../dist/nearfield.wasm', import.meta.url);
+  const error = await rejectsWith('InvalidArgument', doctor({ path, repair: true, wasm: engine }));
+  assert.match(error.message, /doctor\(\) takes nearfield-doctor\.wasm/);
+  await rejectsWith('InvalidArgument', open({ path, wasm: url }));
+  const missing = new Response('', { status: 404 });
+  assert.match((await rejectsWith('NotFound', doctor({ path, wasm: missing }))).message, /doctor\(\{ wasm \}\)/);
+  assert.deepEqual(read(path), before);
+  await (await open({ path })).close();
+});

@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { measureSizes, sizesFile } from '../../scripts/sizes.mjs';
 
-// Everything there is: a page that does not back up, follow or recover loads about two thirds of the JavaScript.
-const bars = { 'nearfield.wasm': 260 * 1024, javascript: 36 * 1024 };
+// The doctor has no bar: who calls it waits for its disk. Of JavaScript everything there is: a page that does not back up, follow or recover loads about two thirds of the JavaScript.
+const bars = { 'nearfield.wasm': 260_000, javascript: 36 * 1024 };
 const measured = measureSizes();
 const noted = JSON.parse(readFileSync(sizesFile, 'utf8'));
 
