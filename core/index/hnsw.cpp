@@ -199,8 +199,8 @@ void Hnsw::find(const IndexQuery& query, std::vector<Scored>& found, size_t& com
 
 size_t Hnsw::memory_bytes() const {
   const Graph& graph = state_->graph;
-  const size_t node_bytes =
-      graph.size_data_per_element_ + sizeof(char*) + sizeof(int) + sizeof(std::mutex) + sizeof(hnswlib::vl_type);
+  const size_t node_bytes = graph.size_data_per_element_ + sizeof(char*) + sizeof(int) + sizeof(hnswlib::std::mutex) +
+                            sizeof(hnswlib::vl_type);
   return graph.max_elements_ * node_bytes + state_->upper_bytes + state_->row_of.capacity() * sizeof(RowId) +
          state_->rows.size() / 8 + state_->codes.memory_bytes() + state_->distance->memory_bytes() +
          (state_->code ? state_->code->memory_bytes() : 0);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstring>
+#include <mutex>
 #include <ostream>
 #include <queue>
 #include <span>
@@ -30,6 +31,32 @@ struct Silence {
 #define HNSWLIB_ERR_OVERRIDE nearfield::Silence()
 // Its prefetches read one link past the end of a full list. Its own distances are not used.
 #define NO_MANUAL_VECTORIZATION
+
+namespace hnswlib {
+
+// hnswlib locks, and what a lock of the library throws brings printf with its number formats. A graph belongs to one
+// thread: what hnswlib calls std::mutex and std::unique_lock is found here first, everything else behind it.
+namespace std {
+
+using namespace ::std;
+
+struct mutex {
+  void lock() {}
+  void unlock() {}
+};
+
+template <typename Mutex>
+struct unique_lock {
+  explicit unique_lock(Mutex&) {}
+  unique_lock(Mutex&, defer_lock_t) {}
+  ~unique_lock() {}  // not trivial: none is an unused variable
+  void lock() {}
+  void unlock() {}
+};
+
+}  // namespace std
+}  // namespace hnswlib
+
 // Replaced below; its header is read here so that hnswlib does not read it later.
 #define VisitedListPool OriginalVisitedListPool
 #include <hnswlib/visited_list_pool.h>
