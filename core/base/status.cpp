@@ -1,7 +1,10 @@
 #include "core/base/status.h"
 
 #include <cmath>
-#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "core/base/json.h"
+#include "core/base/json_escape.h"
 
 namespace nearfield {
 
@@ -38,9 +41,8 @@ std::string shown(std::string_view text) {
       out += '\\';
       out += static_cast<char>(byte);
     } else if (byte < 0x20 || byte == 0x7F) {
-      char escape[8];
-      std::snprintf(escape, sizeof escape, "\\u%04x", byte);
-      out += escape;
+      char escape[6];
+      out.append(escape, write_json_escapes(escape, byte));
     } else {
       out += static_cast<char>(byte);
     }
@@ -52,9 +54,7 @@ std::string shown(double number) {
   // JSON has no spelling for these three; a string names them.
   if (std::isnan(number)) return "\"NaN\"";
   if (std::isinf(number)) return number > 0 ? "\"Infinity\"" : "\"-Infinity\"";
-  char text[32];
-  std::snprintf(text, sizeof text, "%.9g", number);
-  return text;
+  return write_json(number);
 }
 
 std::string shown(int64_t number) { return std::to_string(number); }

@@ -1,6 +1,8 @@
 #include "core/base/json.h"
 
 #include <catch_amalgamated.hpp>
+#include <cstdio>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "core/base/json_scan.h"
@@ -48,6 +50,104 @@ TEST_CASE("writing never throws, and what is written can be read") {
         "b\"");
   const Json json = {{"k", {1, 2.5, nullptr, true, "\xC3\xA9"}}};
   CHECK(parse_json(write_json(json), "text").value() == json);
+}
+
+TEST_CASE("what is read is what nlohmann's own tree of it says") {
+  // There the last of two keys that are the same is taken.
+  const auto both = [](const std::string& text) {
+    CAPTURE(text);
+    const Json wanted = Json::parse(text, nullptr, false);
+    const auto found = parse_json(text, "text");
+    if (found.code() == Code::kFormatError && found.error().message.find("stands twice") != std::string::npos) return;
+    REQUIRE(found.ok() == !wanted.is_discarded());
+    if (!found.ok()) return;
+    REQUIRE(found.value() == wanted);
+    REQUIRE(found.value().type() == wanted.type());
+    REQUIRE(parse_json(write_json(wanted), "text").value() == wanted);
+  };
+  for (const std::string text : {"-0",
+                                 "-0.0",
+                                 "18446744073709551615",
+                                 "18446744073709551616",
+                                 "-9223372036854775808",
+                                 "-9223372036854775809",
+                                 "1e308",
+                                 "1e309",
+                                 "-1e400",
+                                 "1e-400",
+                                 "0.1",
+                                 "123456789012345678901234567890",
+                                 "1E+2",
+                                 "-",
+                                 "1.",
+                                 "1e",
+                                 "1e+",
+                                 "\"\\ud83d\\ude00\"",
+                                 "\"\\ud83d\"",
+                                 "\"\\ude00\"",
+                                 "\"\\ud83d\\u0041\"",
+                                 "\"\\ud83dx\"",
+                                 "\"\\u12g4\"",
+                                 "\"\\u12",
+                                 "\"\\",
+                                 "\"\\b\\f\\n\\r\\t\\/\\u001f\\u000b\\u007F\"",
+                                 "\xEF\xBB\xBF{}",
+                                 "\xEF\xBB{}",
+                                 "[1 2]",
+                                 "{\"a\" 1}",
+                                 "{\"a\":1 \"b\":2}",
+                                 "{1:2}",
+                                 "[",
+                                 "[1",
+                                 "{\"a\"",
+                                 "{\"a\":",
+                                 "{\"a\":1",
+                                 "]",
+                                 "true false",
+                                 "truefalse",
+                                 "True"}) {
+    both(text);
+  }
+  Random random(12);
+  const std::vector<std::string> seeds = {
+      "{\"repo\":\"a/b\",\"n\":[1,2.5e3,-7,1e22,-0.125],\"deep\":{\"ok\":true,\"no\":null}}",
+      "[\"\\u00e9\\\\ \\ud83d\\ude00\", {\"k\\n\": \"\xE6\xA4\x9C\"}, 0.25, false, [[], {}]]"};
+  constexpr std::string_view kBytes = "{}[]\",:\\0123456789.eE+-truefalsnudD8 \t\n\xC3\xA9\xE6\x80\x01";
+  for (int i = 0; i < 40'000; ++i) {
+    std::string text = seeds[random.below(seeds.size())];
+    for (uint64_t n = random.below(uint64_t{4}); n > 0; --n) {
+      const size_t at = random.below(text.size());
+      const char byte = kBytes[random.below(kBytes.size())];
+      if (random.below(3) == 0)
+        text.erase(at, 1);
+      else if (random.below(2) == 0)
+        text.insert(at, 1, byte);
+      else
+        text[at] = byte;
+    }
+    both(text);
+  }
+}
+
+TEST_CASE("characters are escaped as printf would write them") {
+  for (int byte = 0; byte < 0x20; ++byte) {
+    char wanted[16];
+    std::snprintf(wanted, sizeof wanted, "\"\\u%04x\"", byte);
+    for (const char* letter : {"\bb", "\tt", "\nn", "\ff", "\rr"}) {
+      if (letter[0] == byte) std::snprintf(wanted, sizeof wanted, "\"\\%c\"", letter[1]);
+    }
+    CHECK(write_json(std::string(1, static_cast<char>(byte))) == wanted);
+    if (byte == 0 || byte == '\t' || byte == '\n' || byte == '\r') continue;
+    // What the parser saw last is in its message.
+    std::snprintf(wanted, sizeof wanted, "'<U+%.4X>'", byte);
+    const auto found = parse_json(std::string(1, static_cast<char>(byte)), "text");
+    REQUIRE(found.code() == Code::kFormatError);
+    CHECK(found.error().message.find(wanted) != std::string::npos);
+  }
+  CHECK(write_json("\x7f\"\\/") == "\"\x7f\\\"\\\\/\"");
+  const Json letters = "\u00e9\U0001F600";
+  CHECK(letters.dump(-1, ' ', true) == "\"\\u00e9\\ud83d\\ude00\"");
+  CHECK(write_json(std::numeric_limits<double>::infinity()) == "null");
 }
 
 TEST_CASE("the quick look accepts nothing that the parser refuses") {
