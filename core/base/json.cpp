@@ -136,6 +136,11 @@ Status check_json(std::string_view text, std::string_view what, const JsonLimits
                  shown(static_cast<int64_t>(text.size()))};
   }
   if (is_plain_json(text, limits)) return {};
+  // The parser takes it for the end, whatever follows.
+  if (const size_t at = text.find('\0'); at != std::string_view::npos) {
+    return Error{Code::kFormatError, std::string(what) + ": not JSON at byte " + std::to_string(at + 1) + ": a NUL",
+                 ""};
+  }
   Checker checker(what, limits);
   read(text, checker);
   return std::move(checker.status);

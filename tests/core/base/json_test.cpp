@@ -129,6 +129,15 @@ TEST_CASE("what is read is what nlohmann's own tree of it says") {
   }
 }
 
+TEST_CASE("a NUL is no end of a text") {
+  using namespace std::string_literals;
+  CHECK(parse_json("{}\0"s, "text").code() == Code::kFormatError);
+  CHECK(parse_json("{}\0garbage"s, "text").code() == Code::kFormatError);
+  CHECK(parse_json("\0"s, "text").code() == Code::kFormatError);
+  CHECK(parse_json("[\"\0\"]"s, "text").code() == Code::kFormatError);
+  CHECK(parse_json("[\"\\u0000\"]", "text").value()[0] == "\0"s);
+}
+
 TEST_CASE("characters are escaped as printf would write them") {
   for (int byte = 0; byte < 0x20; ++byte) {
     char wanted[16];
