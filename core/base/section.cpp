@@ -25,6 +25,23 @@ std::optional<uint64_t> bytes_of_shape(ElementType type, const std::vector<uint6
 
 }  // namespace
 
+StateSection view_state(std::string_view name, ElementType type, size_t count, ByteView bytes) {
+  return {name, type, count, {bytes}, nullptr};
+}
+
+StateSection copy_state(std::string_view name, ElementType type, size_t count, ByteView bytes) {
+  auto made = std::make_unique<const Bytes>(bytes.begin(), bytes.end());
+  const ByteView piece = *made;
+  return {name, type, count, {piece}, std::move(made)};
+}
+
+Result<ByteView> section_bytes(const SectionViews& sections, std::string_view name, ElementType type) {
+  const SectionView* section = sections.find(name);
+  if (section != nullptr && section->type == type) return section->bytes;
+  return Error{Code::kFormatError, "section " + std::string(name) + " is missing or has another element type",
+               shown(name)};
+}
+
 size_t element_size(ElementType type) {
   switch (type) {
     case ElementType::kU8: return 1;

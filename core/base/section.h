@@ -68,19 +68,16 @@ struct StateSection {
 
 using StateSections = std::vector<StateSection>;
 
-// A section that views `values`.
+// A section that views `values`, or holds a copy of them.
+StateSection view_state(std::string_view name, ElementType type, size_t count, ByteView bytes);
+StateSection copy_state(std::string_view name, ElementType type, size_t count, ByteView bytes);
 template <FixedWidth T>
 StateSection view_state(std::string_view name, std::span<const T> values) {
-  return {name, element_type_of<T>(), values.size(), {view_bytes(values)}, nullptr};
+  return view_state(name, element_type_of<T>(), values.size(), view_bytes(values));
 }
-
-// A section that holds a copy of `values`.
 template <FixedWidth T>
 StateSection copy_state(std::string_view name, std::span<const T> values) {
-  const ByteView bytes = view_bytes(values);
-  auto made = std::make_unique<const Bytes>(bytes.begin(), bytes.end());
-  const ByteView piece = *made;
-  return {name, element_type_of<T>(), values.size(), {piece}, std::move(made)};
+  return copy_state(name, element_type_of<T>(), values.size(), view_bytes(values));
 }
 
 // What write_sections would write of `sections`, a piece at a time.
@@ -141,20 +138,16 @@ Result<Sections> read_sections(ByteView bytes);
 
 // A section's elements where they lie. Fails with kFormatError, naming the section, when it is missing or of another
 // type.
+Result<ByteView> section_bytes(const SectionViews& sections, std::string_view name, ElementType type);
 template <FixedWidth T>
 Result<Elements<T>> section_elements(const SectionViews& sections, std::string_view name) {
-  const SectionView* section = sections.find(name);
-  if (section == nullptr || section->type != element_type_of<T>()) {
-    return Error{Code::kFormatError, "section " + std::string(name) + " is missing or has another element type",
-                 shown(name)};
-  }
-  return Elements<T>(section->bytes);
+  ASSIGN_OR_RETURN(const ByteView bytes, section_bytes(sections, name, element_type_of<T>()));
+  return Elements<T>(bytes);
 }
 
 // The bytes of a section of bytes.
 inline Result<ByteView> section_bytes(const SectionViews& sections, std::string_view name) {
-  ASSIGN_OR_RETURN(const Elements<uint8_t> elements, section_elements<uint8_t>(sections, name));
-  return elements.bytes();
+  return section_bytes(sections, name, ElementType::kU8);
 }
 
 // A copy of its elements.
