@@ -64,7 +64,7 @@ const oursWith = (code, kind, options = {}) => {
   const [effortName, efforts] =
     kind === 'hnsw' ? ['ef', graphEfforts] : kind === 'flat' ? ['', [null]] : ['nprobe', probeEfforts];
   const index = { kind, ...(code && { code }), ...rest };
-  const name = ['nearfield', kind, code, vectorStorage && 'codes only'].filter(Boolean).join(' ');
+  const name = ['nearfield', kind, code, vectorStorage && 'on demand'].filter(Boolean).join(' ');
   return { name, side: 'ours', index, vectorStorage, effortName, efforts, load: ours(index, vectorStorage) };
 };
 
@@ -273,7 +273,7 @@ const graphs = [oursWith('rq8', 'hnsw'), oursWith('f32', 'hnsw')];
 
 export const engines = [
   ...graphs,
-  oursWith('rq8', 'hnsw', { vectorStorage: 'codesOnly' }),
+  oursWith('rq8', 'hnsw', { vectorStorage: 'onDemand' }),
   oursWith('f32', 'flat'),
   oursWith('rabitq', 'flat'),
   oursWith('', 'ivf_flat'),

@@ -120,7 +120,7 @@ export function questions(results, rows) {
     add(`${kind}: best recall`, state.missing ? { reason: state.missing } : { value: bestRecall(state) }, 0.95, 0.95);
     add(`${kind} / ivf_flat at .95`, results.ratio(state, results.get('nearfield ivf_flat'), 0.95), undefined, 2);
   }
-  const codes = results.get('nearfield hnsw rq8 codes only');
+  const codes = results.get('nearfield hnsw rq8 on demand');
   const { indexBytes, vectorBytes } = (codes.missing ? graph : codes).memory ?? {};
   const perRow = { value: (indexBytes + vectorBytes) / rows, by: (codes.missing ? graph : codes).engine?.name };
   add('memory: graph and vectors, bytes a row', graph.missing ? { reason: graph.missing } : perRow, 600, 480, true);
