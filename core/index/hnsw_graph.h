@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstring>
-#include <mutex>
 #include <ostream>
 #include <queue>
 #include <span>
@@ -32,6 +31,11 @@ struct Silence {
 // Its prefetches read one link past the end of a full list. Its own distances are not used.
 #define NO_MANUAL_VECTORIZATION
 
+// Replaced below; its header is read here so that hnswlib does not read it later.
+#define VisitedListPool OriginalVisitedListPool
+#include <hnswlib/visited_list_pool.h>
+#undef VisitedListPool
+
 namespace hnswlib {
 
 // hnswlib locks, and what a lock of the library throws brings printf with its number formats. A graph belongs to one
@@ -56,11 +60,6 @@ struct unique_lock {
 
 }  // namespace std
 }  // namespace hnswlib
-
-// Replaced below; its header is read here so that hnswlib does not read it later.
-#define VisitedListPool OriginalVisitedListPool
-#include <hnswlib/visited_list_pool.h>
-#undef VisitedListPool
 
 namespace hnswlib {
 
