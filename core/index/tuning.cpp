@@ -8,8 +8,10 @@ namespace nearfield {
 
 namespace {
 
-// Rows that are compared in one go: some eight milliseconds for codes of 384 bytes.
-constexpr RowId kRowsAtOnce = 1 << 17;
+// Rows that are compared in one go: some eight milliseconds for 384 components.
+constexpr RowId kRowsAtOnce = 1 << 16;
+// So many comparisons end a slice.
+constexpr size_t kComparedAtOnce = 1 << 14;
 
 }  // namespace
 
@@ -41,9 +43,9 @@ Tuning::Tuning(Metric metric, MatrixView rows, double recall, size_t most)
   found_.resize(efforts_.size());
 }
 
-std::vector<Scored> Tuning::ask(const VectorIndex& index, const RowSet& allowed, size_t effort) const {
+std::vector<Scored> Tuning::ask(const VectorIndex& index, const RowSet& allowed, size_t effort,
+                                size_t& compared) const {
   std::vector<Scored> found;
-  size_t compared = 0;
   index.find({std::span(questions_).subspan(question_ * dim_, dim_), allowed, allowed.count_common(index.rows()),
               kLimit, kLimit, effort},
              found, compared);
@@ -51,20 +53,27 @@ std::vector<Scored> Tuning::ask(const VectorIndex& index, const RowSet& allowed,
 }
 
 bool Tuning::advance(const VectorIndex& index, const RowSet& live) {
-  if (question_ == count_) return false;
+  size_t compared = 0;
+  while (question_ < count_ && compared < kComparedAtOnce) step(index, live, compared);
+  return question_ < count_;
+}
+
+void Tuning::step(const VectorIndex& index, const RowSet& live, size_t& compared) {
+  // Also where there is nothing to compare, steps end.
+  ++compared;
   if (compared_ < live.size()) {
     const auto end = static_cast<RowId>(std::min<size_t>(live.size(), compared_ + size_t{kRowsAtOnce}));
     RowSet some(live.size());
     for (RowId row = live.next(compared_); row < end; row = live.next(row + 1)) some.insert(row);
-    for (const Scored& found : ask(index, some, kExhaustive)) truth_.push_back(found);
+    for (const Scored& found : ask(index, some, kExhaustive, compared)) truth_.push_back(found);
     heap_sort(truth_, BestFirst());
     truth_.resize(std::min(truth_.size(), kLimit));
     compared_ = end;
-    return true;
+    return;
   }
   if (best_ < truth_.size()) {
     size_t right = 0;
-    for (const Scored& found : ask(index, live, efforts_[tried_])) {
+    for (const Scored& found : ask(index, live, efforts_[tried_], compared)) {
       right += found.score >= truth_.back().score ? 1 : 0;
     }
     best_ = std::clamp(right, best_, truth_.size());
@@ -73,12 +82,12 @@ bool Tuning::advance(const VectorIndex& index, const RowSet& live) {
   do {
     found_[tried_++] += best_;
   } while (tried_ < efforts_.size() && best_ == truth_.size());
-  if (tried_ < efforts_.size()) return true;
+  if (tried_ < efforts_.size()) return;
   wanted_ += truth_.size();
   truth_.clear();
   compared_ = 0;
   tried_ = best_ = 0;
-  return ++question_ < count_;
+  ++question_;
 }
 
 size_t Tuning::effort() const {

@@ -26,14 +26,15 @@ class Tuning {
   // is tried.
   Tuning(Metric metric, MatrixView rows, double recall, size_t most);
 
-  // One comparison for one question, of at most some 8 ms; `live` are the rows that answers may name. False once all
+  // Some comparisons, for at most some 8 ms; `live` are the rows that answers may name. False once all
   // is done. What was added to the index or died meanwhile does no harm.
   bool advance(const VectorIndex& index, const RowSet& live);
   // REQUIRES: advance() was false.
   size_t effort() const;
 
  private:
-  std::vector<Scored> ask(const VectorIndex& index, const RowSet& allowed, size_t effort) const;
+  void step(const VectorIndex& index, const RowSet& live, size_t& compared);
+  std::vector<Scored> ask(const VectorIndex& index, const RowSet& allowed, size_t effort, size_t& compared) const;
 
   std::vector<float> questions_;
   size_t dim_;
