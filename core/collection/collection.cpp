@@ -466,7 +466,7 @@ size_t Collection::unindexed() const {
 void Collection::renew_index() {
   State& state = *state_;
   if (state.deferred || state.stale || state.learned_rows == 0) return;
-  if (state.index && state.live_vector_count > state.learned_rows / 4 * 5) state.drop_index();
+  if (state.live_vector_count > state.learned_rows / 4 * 5) state.drop_index();
 }
 
 bool Collection::wants_sample() const {

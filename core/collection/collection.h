@@ -224,7 +224,7 @@ class Collection {
   size_t unindexed() const;
   // How many rows the index has.
   size_t indexed() const;
-  // Lets go of an index where there are a quarter more rows than it was learned from, so that it is learned again.
+  // Lets go of an index that was, or is being, learned from a fifth fewer rows than there are, to be learned again.
   void renew_index();
   // After kAway, for whoever reads vectors: the rows to learn from, or, where there is an index, the next ones to be in
   // it; and what was read. Rows that were meanwhile deleted or indexed are passed over.
