@@ -531,9 +531,10 @@ Task<Status> Database::State::index_stored(std::string name, uint64_t cancellati
   if (live == nullptr) co_return unknown_collection(name);
   const bool learning = live->memory.wants_sample();
   std::vector<float> sample, vector;
+  RowSet wanted = learning ? live->memory.sample_rows() : live->memory.rows_to_index();
+  if (learning) sample.reserve(wanted.count() * live->memory.schema().dimension);
   // The next rows are likely to lie in the same frame.
-  BodyScan scan(now, cache, *live, learning ? live->memory.sample_rows() : live->memory.rows_to_index(),
-                learning ? FrameCache::Use::kOnce : FrameCache::Use::kAgain);
+  BodyScan scan(now, cache, *live, std::move(wanted), learning ? FrameCache::Use::kOnce : FrameCache::Use::kAgain);
   for (;;) {
     BodyScan::Step step = BodyScan::Step::kEnd;
     {

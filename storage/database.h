@@ -99,7 +99,8 @@ class Database {
   // Moves what the log holds, and the derived state, into files and starts a new log. A no-op when nothing changed
   // since the last one. Happens by itself when the log passes 8 MiB.
   Task<Status> checkpoint();
-  // Puts the rows that the collection's graph does not have yet into it, then drops the dead rows, in steps of a few
+  // Puts the rows that the collection's index does not have yet into it, learning it anew where it was learned from too
+  // few, then drops the dead rows, in steps of a few
   // milliseconds with a pause of the host's between them; searches and writes go on meanwhile. Ends with a commit where
   // rows were dropped. Happens by itself (maintain): the first as soon as rows are missing, the second once half of the
   // rows are dead. Fails with kAborted after cancel_compaction(), and when the collection is cleared or dropped

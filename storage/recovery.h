@@ -39,7 +39,7 @@ struct LiveCollection {
   std::shared_ptr<const Era> era = std::make_shared<Era>();
   size_t rows_stored = 0;         // segments hold the rows before this one, as they were at the last commit...
   std::set<std::string> deleted;  // ...and these ids were deleted since
-  size_t indexed_stored = 0;      // rows of the graph when derived state was saved last
+  size_t indexed_stored = 0;      // rows of the index when derived state was saved last
   bool rewrite = false;           // rows were renumbered: the segments no longer fit and must be replaced
 
   // Where the rows stand, for collections that keep parts on demand; the others need none of it.

@@ -97,7 +97,7 @@ double Collection::State::recall_target() const {
 
 bool Collection::State::wants_tuning() const {
   return !deferred && !stale && index && unindexed == rows.count() && recall_target() > 0 &&
-         index->count() >= std::max(kLeastRowsToLearn, 2 * tuned_rows);
+         live_vector_count >= kLeastRowsToLearn && index->count() >= 2 * tuned_rows;
 }
 
 RowId Collection::State::next_unindexed(RowId row) const {
@@ -279,7 +279,7 @@ bool Collection::attach_derived(const SectionViews& sections) {
   state.postings = std::move(postings);
   state.drop_index();
   state.index = std::move(index);
-  state.effort = static_cast<size_t>(std::min<uint64_t>(values[7], SIZE_MAX));
+  if (state.index) state.effort = static_cast<size_t>(std::min<uint64_t>(values[7], most_effort(*state.index)));
   state.tuned_rows = static_cast<size_t>(std::min<uint64_t>(values[8], state.index ? state.index->count() : 0));
   state.learned_rows = static_cast<size_t>(std::min<uint64_t>(values[9], row_count()));
   state.stale = false;

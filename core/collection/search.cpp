@@ -117,16 +117,17 @@ std::optional<std::vector<Scored>> Collection::State::ask_index(const SearchRequ
   const size_t asked = graph ? request.ef : request.nprobe;
   const size_t own = effort > 0 ? effort : default_effort(*index);
   const size_t spent = std::max(asked > 0 ? asked : own, graph ? limit : 1);
-  const size_t available = searchable.count_common(index->rows());
+  const size_t wanted = request.filter ? searchable.count() : live_vector_count;
   // What is read from storage costs more than any scan of codes.
-  const bool few =
-      schema.vectors_on_demand
-          ? available <= limit
-          : available < live_vector_count && scan_is_cheaper(*index, schema.hnsw, available, live_vector_count, spent);
+  const bool few = schema.vectors_on_demand ? wanted <= limit
+                                            : wanted < live_vector_count && scan_is_cheaper(*index, schema.hnsw, wanted,
+                                                                                            live_vector_count, spent);
   if (few) {
-    leg.reason = "the filter leaves " + std::to_string(available) + " rows, few enough to scan";
+    leg.reason = request.filter ? "the filter leaves " + std::to_string(wanted) + " rows, few enough to scan"
+                                : "there are no more rows than are asked for";
     return std::nullopt;
   }
+  const size_t available = searchable.count_common(index->rows());
   if (index->count() > 0) leg.strategy = index_kind_name(index->kind());
   std::vector<Scored> candidates;
   if (limit > 0 && available > 0) {
@@ -209,8 +210,7 @@ Result<SearchShape> Collection::shape(const SearchRequest& request) const {
                  shown(request.text)};
   }
   if (request.k == 0) return Error{Code::kInvalidArgument, "search.k must be at least 1, got 0", "0"};
-  const bool partitioned =
-      state.schema.kind && state.schema.kind != IndexKind::kFlat && state.schema.kind != IndexKind::kHnsw;
+  const bool partitioned = state.schema.kind && is_partitioned(*state.schema.kind);
   if (partitioned ? request.ef > 0 : request.nprobe > 0) {
     return Error{Code::kUnsupported,
                  partitioned ? "search.ef is for graphs; this collection's index is partitioned and takes nprobe"

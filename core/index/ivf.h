@@ -31,7 +31,6 @@ struct IvfOptions {
   size_t partitions = 0;
   size_t pieces = 0;  // of ivf_pq: 1..dimension; 0: about a fourth of it
   uint64_t seed = 100;
-  bool operator==(const IvfOptions&) const = default;
 };
 
 class Ivf : public VectorIndex {

@@ -19,7 +19,6 @@ struct IndexOptions {
   HnswOptions hnsw;
   size_t partitions = 0;   // as IvfOptions
   size_t sub_vectors = 0;  // as IvfOptions::pieces
-  bool operator==(const IndexOptions&) const = default;
 };
 
 // What of an index depends on its collection.

@@ -8,10 +8,8 @@ namespace nearfield {
 
 namespace {
 
-// Rows that are compared in one go: some eight milliseconds for 384 components.
-constexpr RowId kRowsAtOnce = 1 << 16;
-// So many comparisons end a slice.
-constexpr size_t kComparedAtOnce = 1 << 14;
+// What is compared in one go: some eight milliseconds' worth, where it is vectors.
+constexpr size_t kComponentsAtOnce = 1 << 23;
 
 }  // namespace
 
@@ -36,7 +34,11 @@ std::vector<float> questions_between(Metric metric, MatrixView rows) {
 }
 
 Tuning::Tuning(Metric metric, MatrixView rows, double recall, size_t most)
-    : questions_(questions_between(metric, rows)), dim_(rows.dim()), count_(rows.count() / 2), recall_(recall) {
+    : questions_(questions_between(metric, rows)),
+      dim_(rows.dim()),
+      count_(rows.count() / 2),
+      rows_at_once_(std::max<size_t>(kComponentsAtOnce / dim_, 1)),
+      recall_(recall) {
   assert(count_ >= 1 && most >= 1);
   for (size_t effort = 1; effort < most; effort += std::max<size_t>(effort / 4, 1)) efforts_.push_back(effort);
   efforts_.push_back(most);
@@ -54,7 +56,7 @@ std::vector<Scored> Tuning::ask(const VectorIndex& index, const RowSet& allowed,
 
 bool Tuning::advance(const VectorIndex& index, const RowSet& live) {
   size_t compared = 0;
-  while (question_ < count_ && compared < kComparedAtOnce) step(index, live, compared);
+  while (question_ < count_ && compared < rows_at_once_) step(index, live, compared);
   return question_ < count_;
 }
 
@@ -62,7 +64,7 @@ void Tuning::step(const VectorIndex& index, const RowSet& live, size_t& compared
   // Also where there is nothing to compare, steps end.
   ++compared;
   if (compared_ < live.size()) {
-    const auto end = static_cast<RowId>(std::min<size_t>(live.size(), compared_ + size_t{kRowsAtOnce}));
+    const auto end = static_cast<RowId>(std::min<size_t>(live.size(), compared_ + rows_at_once_));
     RowSet some(live.size());
     for (RowId row = live.next(compared_); row < end; row = live.next(row + 1)) some.insert(row);
     for (const Scored& found : ask(index, some, kExhaustive, compared)) truth_.push_back(found);

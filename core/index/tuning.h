@@ -39,6 +39,7 @@ class Tuning {
   std::vector<float> questions_;
   size_t dim_;
   size_t count_;
+  size_t rows_at_once_;
   double recall_;
   std::vector<size_t> efforts_;  // ascending
   std::vector<size_t> found_;    // at each effort, by the questions so far...

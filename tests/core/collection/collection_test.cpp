@@ -571,3 +571,50 @@ TEST_CASE("a flat index of learned codes begins once there is enough to learn fr
     CHECK(copy.unindexed() == 0);
   }
 }
+
+TEST_CASE("a partitioned index whose points are gone before it was tuned has nothing more to do") {
+  Schema schema;
+  schema.dimension = 4;
+  schema.kind = IndexKind::kIvfFlat;
+  Collection collection("c", schema);
+  Random random(1);
+  Batch batch, deletes;
+  for (size_t i = 0; i < 1'200; ++i) {
+    batch.upserts.push_back(point("p" + std::to_string(i), random_vector(random, 4)));
+    if (i > 0) deletes.deletes.push_back("p" + std::to_string(i));
+  }
+  collection.apply(std::move(batch));
+  for (size_t steps = 0; collection.indexed() < 1'000; ++steps) {
+    REQUIRE(steps < 1'000);
+    collection.advance_index();
+  }
+  collection.apply(std::move(deletes));
+  for (size_t steps = 0; collection.advance_index() == IndexStep::kMore; ++steps) REQUIRE(steps < 1'000);
+  CHECK(!collection.indexing());
+  SearchRequest request;
+  const std::vector<float> query = random_vector(random, 4);
+  request.vector = query;
+  CHECK(collection.search(request)->hits.size() == 1);
+}
+
+TEST_CASE("a search of a half-built index does not blame a filter that was not given") {
+  Schema schema;
+  schema.dimension = 4;
+  schema.kind = IndexKind::kHnsw;
+  Collection collection("c", schema);
+  Random random(1);
+  Batch batch;
+  for (size_t i = 0; i < 5'000; ++i) batch.upserts.push_back(point("p" + std::to_string(i), random_vector(random, 4)));
+  collection.apply(std::move(batch));
+  for (int i = 0; i < 10; ++i) collection.advance_index();
+  REQUIRE(collection.unindexed() > 4'000);
+  SearchRequest request;
+  const std::vector<float> query = random_vector(random, 4);
+  request.vector = query;
+  const auto found = collection.search(request);
+  CHECK(found->plan.strategy == "hnsw");
+  CHECK(found->plan.reason == "the collection's schema asks for it");
+  request.exact = true;
+  const auto exact = collection.search(request);
+  for (size_t i = 0; i < 10; ++i) CHECK(found->hits[i].row.id == exact->hits[i].row.id);
+}
