@@ -12,6 +12,13 @@ import { fileURLToPath } from 'node:url';
 import { transformSync } from 'esbuild';
 import { measureSizes, sizesFile } from './sizes.mjs';
 
+// `from`: the folder wasm/CMakeLists.txt links it into.
+const modules = [
+  { from: '', file: 'nearfield.wasm' },
+  { from: 'specs/', file: 'nearfield-specs.wasm' },
+  { from: 'doctor/', file: 'nearfield-doctor.wasm' },
+];
+
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
 const [option, ...rest] = process.argv.slice(2);
@@ -22,19 +29,16 @@ if (![undefined, '--sizes', '--write-sizes'].includes(option) || rest.length > 0
 
 if (option === undefined) {
   const engine = `${process.env.NEARFIELD_BUILD ?? 'build'}/wasm/wasm`;
-  for (const file of ['nearfield.wasm', 'doctor/nearfield.wasm']) {
-    if (existsSync(`${engine}/${file}`)) continue;
-    console.error(`build-js: ${engine}/${file} is missing; run scripts/build wasm nearfield_wasm first.`);
+  for (const { from } of modules) {
+    if (existsSync(`${engine}/${from}nearfield.wasm`)) continue;
+    console.error(`build-js: ${engine}/${from}nearfield.wasm is missing; run scripts/build wasm nearfield_wasm first.`);
     process.exit(1);
   }
-  // Both modules take the same from JavaScript and give it the same, so one glue serves both, and is shipped once.
-  const [glueText, doctorGlueText] = ['nearfield.mjs', 'doctor/nearfield.mjs'].map((file) =>
-    readFileSync(`${engine}/${file}`, 'utf8'),
-  );
-  if (glueText !== doctorGlueText) {
-    console.error(
-      `build-js: ${engine}/nearfield.mjs and ${engine}/doctor/nearfield.mjs differ; they must be one glue.`,
-    );
+  // All modules take the same from JavaScript and give it the same, so one glue serves them, and is shipped once.
+  const [glueText, ...otherGlues] = modules.map(({ from }) => readFileSync(`${engine}/${from}nearfield.mjs`, 'utf8'));
+  if (otherGlues.some((text) => text !== glueText)) {
+    const files = modules.map(({ from }) => `${engine}/${from}nearfield.mjs`);
+    console.error(`build-js: ${files.join(', ')} differ; they must be one glue.`);
     process.exit(1);
   }
   mkdirSync('dist/model', { recursive: true });
@@ -46,10 +50,11 @@ if (option === undefined) {
   }
   // npm makes commands executable when it installs them; npx in this folder does not install.
   chmodSync('dist/cli/main.js', 0o755);
-  copyFileSync(`${engine}/nearfield.wasm`, 'dist/nearfield.wasm');
-  copyFileSync(`${engine}/doctor/nearfield.wasm`, 'dist/nearfield-doctor.wasm');
-  // Emscripten leaves spaces and long names; pages without a bundler load half as much this way.
-  const glue = transformSync(glueText, { minify: true, target: 'es2022' });
+  for (const { from, file } of modules) copyFileSync(`${engine}/${from}nearfield.wasm`, `dist/${file}`);
+  // Emscripten leaves spaces and long names; pages without a bundler load half as much this way. It also leaves what would
+  // look for nearfield.wasm beside the glue, if js/src/wasm.ts did not bring a module: bundlers would ship that file with
+  // applications that need another one.
+  const glue = transformSync(glueText, { minify: true, target: 'es2022', define: { 'import.meta.url': 'undefined' } });
   writeFileSync('dist/nearfield.mjs', glue.code);
   copyFileSync('js/src/nearfield.d.mts', 'dist/nearfield.d.mts');
   for (const file of ['vocab.txt', 'table.bin']) copyFileSync(`core/text/model/${file}`, `dist/model/${file}`);

@@ -1,4 +1,5 @@
-// What a page downloads, measured: the engine, the doctor (by itself, when it is called for), and the JavaScript it can load from `nearfield/specs`.
+// What a page downloads, measured: an engine (nearfield.wasm, or nearfield-specs.wasm for `nearfield/specs`), the doctor (by
+// itself, when it is called for), and the JavaScript it can load from `nearfield/specs`.
 //
 // The JavaScript is bundled and minified as an application's bundler would, with Emscripten's glue and every chunk that is
 // loaded later; each file is compressed by itself, as servers do. The volume and the folder walk of Node are left out:
@@ -28,6 +29,7 @@ export function measureSizes() {
   });
   return {
     'nearfield.wasm': sizeOf([readFileSync(`${root}/dist/nearfield.wasm`)]),
+    'nearfield-specs.wasm': sizeOf([readFileSync(`${root}/dist/nearfield-specs.wasm`)]),
     'nearfield-doctor.wasm': sizeOf([readFileSync(`${root}/dist/nearfield-doctor.wasm`)]),
     javascript: sizeOf(outputFiles.map(({ contents }) => contents)),
   };

@@ -5,13 +5,11 @@
 import { createHash } from 'node:crypto';
 import { cp, mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path';
+import { basename, dirname, extname, join, posix, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const project = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const pageTypes = new Set(['.html', '.css', '.js']);
-// What only compilers, debuggers and the command line read stays out of the site.
-const isShipped = (path) => !/\.(d\.m?ts|map|tsbuildinfo)$|^(cli|demo|demo\.partial)\//.test(path);
 
 /** A mistake of the caller or a missing step; its message says what to do. */
 class Refusal extends Error {}
@@ -82,6 +80,25 @@ async function packCorpora(source, target) {
   await writeFile(join(target, 'index.json'), JSON.stringify({ version, corpora }, null, 1));
 }
 
+/** What the entry of the package can load, as paths relative to `folder`: the files that it names, that those name, ... */
+async function filesLoadedBy(folder, entry) {
+  const found = new Set([entry]);
+  for (const path of found) {
+    if (!/\.m?js$/.test(path)) continue;
+    for (const [, name] of (await readFile(join(folder, path), 'utf8')).matchAll(/["'](\.\.?\/[\w./-]+)["']/g)) {
+      const named = posix.join(posix.dirname(path), name);
+      if (await isFile(join(folder, named))) found.add(named);
+    }
+  }
+  return [...found];
+}
+
+const isFile = (path) =>
+  stat(path).then(
+    (status) => status.isFile(),
+    () => false,
+  );
+
 /** The file a subpath of the package stands for in a browser, relative to the project. */
 function exportedFile(manifest, subpath) {
   let target = manifest.exports?.[subpath];
@@ -96,20 +113,17 @@ function exportedFile(manifest, subpath) {
  */
 export async function buildDemo({ output = join(project, 'dist/demo') } = {}) {
   const manifest = JSON.parse(await readFile(join(project, 'package.json'), 'utf8'));
-  const entries = { nearfield: exportedFile(manifest, '.'), 'nearfield/specs': exportedFile(manifest, './specs') };
-  for (const file of Object.values(entries)) {
-    await stat(join(project, file)).catch(() => {
-      throw new Refusal(`${file} is missing; build the package first (scripts/build wasm && scripts/build-js.mjs)`);
-    });
+  const entry = exportedFile(manifest, './specs');
+  if (!(await isFile(join(project, entry)))) {
+    throw new Refusal(`${entry} is missing; build the package first (scripts/build wasm && scripts/build-js.mjs)`);
   }
   // Made beside its place and moved there whole: a page is never served half old, half new.
   const partial = `${output}.partial`;
   await rm(partial, { recursive: true, force: true });
   await mkdir(partial, { recursive: true });
 
-  const packageFolder = entries.nearfield.split('/')[0];
-  for (const path of await filesBelow(join(project, packageFolder))) {
-    if (!isShipped(path)) continue;
+  const [packageFolder, entryFile] = [posix.dirname(entry), posix.basename(entry)];
+  for (const path of await filesLoadedBy(join(project, packageFolder), entryFile)) {
     await cp(join(project, packageFolder, path), join(partial, 'nearfield', path));
   }
   for (const name of await readdir(join(project, 'demo'))) {
@@ -117,10 +131,7 @@ export async function buildDemo({ output = join(project, 'dist/demo') } = {}) {
   }
   await packCorpora(join(project, 'demo/corpora'), join(partial, 'corpora'));
 
-  const imports = {};
-  for (const [name, file] of Object.entries(entries))
-    imports[name] = `./nearfield/${file.split('/').slice(1).join('/')}`;
-  const map = JSON.stringify({ imports });
+  const map = JSON.stringify({ imports: { 'nearfield/specs': `./nearfield/${entryFile}` } });
   const hash = `'sha256-${createHash('sha256').update(map).digest('base64')}'`;
   const page = await readFile(join(partial, 'index.html'), 'utf8');
   const finished = page

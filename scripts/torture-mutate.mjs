@@ -74,9 +74,12 @@ function makeCopy() {
     console.error('torture-mutate: build the engine first (npm run build)');
     process.exit(2);
   }
-  mkdirSync(join(copy, engine, 'doctor'), { recursive: true });
-  const made = ['nearfield.mjs', 'nearfield.wasm', 'doctor/nearfield.mjs', 'doctor/nearfield.wasm'];
-  for (const name of made) copyFileSync(`${engine}/${name}`, join(copy, engine, name));
+  for (const folder of ['.', 'specs', 'doctor']) {
+    mkdirSync(join(copy, engine, folder), { recursive: true });
+    for (const name of ['nearfield.mjs', 'nearfield.wasm']) {
+      copyFileSync(join(engine, folder, name), join(copy, engine, folder, name));
+    }
+  }
 }
 
 function run(command, ...args) {

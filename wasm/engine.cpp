@@ -151,7 +151,9 @@ Engine::Answer Engine::run(Verb verb, uint32_t length) {
     return verb == &Engine::take_effects || verb == &Engine::answer || operations_.size() != operations;
   };
   if (verb == nullptr) {
-    return Error{Code::kInvalidArgument, "wasm: doctor() takes nearfield-doctor.wasm, everything else nearfield.wasm",
+    return Error{Code::kInvalidArgument,
+                 "wasm: openSpecs() takes nearfield-specs.wasm, doctor() nearfield-doctor.wasm, everything else "
+                 "nearfield.wasm",
                  ""};
   }
   try {

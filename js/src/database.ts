@@ -1,5 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-// Opening a database, and what can be done with it as a whole.
+// A database: how it is opened, and what can be done with it as a whole.
 import { checkSignal, readBoolean, readChoice, readOptions, readText, readWhole, shown } from './check.js';
 import {
   Collection,
@@ -12,11 +12,11 @@ import {
 import type { BackupOptions, BackupReport, BackupSink, BackupSource } from './backup.js';
 import { NearfieldError, invalid } from './errors.js';
 import { isNode } from './host.js';
-import type { WasmSource } from './load.js';
 import { Message } from './message.js';
 import { persistOrigin, storageEstimate, type StorageEstimate } from './persist.js';
 import { Session, type Change, type Role, type SessionOptions } from './session.js';
 import type { Volume } from './volumes/volume.js';
+import type { Compiled, WasmSource } from './wasm.js';
 
 export type StorageKind = 'auto' | 'memory' | 'node' | 'indexeddb' | 'opfs';
 
@@ -52,7 +52,10 @@ export interface OpenOptions {
    * 1 GiB; default 16 MiB. 0 keeps nothing.
    */
   cacheBytes?: number | undefined;
-  /** The engine's file, see load(); default: what load() was given last, or the file of this package. */
+  /**
+   * The engine's file: nearfield.wasm, for openSpecs() nearfield-specs.wasm. Default: what load() of the same entry was
+   * given last, or the file of this package.
+   */
   wasm?: WasmSource | undefined;
 }
 
@@ -73,22 +76,8 @@ export interface DatabaseInfo extends StorageEstimate {
   engine: string;
 }
 
-/**
- * Opens a database, or makes a new one where there is none.
- *
- * ```js
- * const db = await open({ path: './.nearfield' });
- * ```
- *
- * Throws DatabaseLocked while somebody else writes to it, Aborted, StorageCorrupt, VersionError, StorageFailed, NotFound
- * (read only), InvalidArgument and ConfigError for bad options, and what load() throws.
- */
-export async function open(options?: OpenOptions): Promise<Database> {
-  return new Database(await openSession(options));
-}
-
-/** For the parts of this package that need more than a Database shows. */
-export async function openSession(given?: unknown): Promise<Session> {
+/** Opens what a Database stands on, in an engine of what `compiled` answers. */
+export async function openSession(given: unknown, compiled: Compiled): Promise<Session> {
   const options = readOptions(given, 'open', [...openKeys]);
   const { durability, cacheBytes, wasm } = options;
   const sharing = readSharing(options);
@@ -96,9 +85,9 @@ export async function openSession(given?: unknown): Promise<Session> {
     ...sharing,
     durability: durability === undefined ? 'strict' : readDurability(durability),
     cacheBytes: cacheBytes === undefined ? undefined : readWhole(cacheBytes, 'cacheBytes', 0, mostCacheBytes),
-    wasm: wasm as WasmSource | undefined,
   };
-  return Session.open(await openVolume(options.storage, options.path, sharing.readOnly), how);
+  const module = () => compiled(wasm as WasmSource | undefined);
+  return Session.open(await openVolume(options.storage, options.path, sharing.readOnly), module, how);
 }
 
 /** Of the 4 GiB that WebAssembly can address, the rest is for what is not on demand. */

@@ -3,9 +3,9 @@ import { openVolume, type StorageKind } from './database.js';
 import { readBoolean, readOptions } from './check.js';
 import { Engine } from './engine.js';
 import { NearfieldError } from './errors.js';
-import { compiledDoctor, type WasmSource } from './load.js';
 import { Message } from './message.js';
 import { Pump } from './pump.js';
+import { compile, type WasmSource } from './wasm.js';
 
 export interface DoctorOptions {
   /** As in open(). */
@@ -16,7 +16,7 @@ export interface DoctorOptions {
   repair?: boolean | undefined;
   /**
    * nearfield-doctor.wasm, a file of its own that nothing else needs. Default: the one beside this package's code, read
-   * when a doctor is called for. nearfield.wasm will not do.
+   * when a doctor is called for. The other files will not do.
    */
   wasm?: WasmSource | undefined;
 }
@@ -100,7 +100,7 @@ export async function doctor(options?: DoctorOptions): Promise<DoctorReport> {
   }
   const volume = await openVolume(given.storage, given.path, !repair);
   try {
-    const engine = await Engine.create(await compiledDoctor(given.wasm as WasmSource | undefined));
+    const engine = await Engine.create(await compiled(given.wasm as WasmSource | undefined));
     try {
       const message = new Message(JSON.stringify({ repair })).finish();
       const report = await new Pump(engine, volume).run<Omit<DoctorReport, 'path'>>('_doctor', message);
@@ -112,4 +112,11 @@ export async function doctor(options?: DoctorOptions): Promise<DoctorReport> {
     await volume.unlock().catch(() => {});
     await volume.close();
   }
+}
+
+function compiled(wasm?: WasmSource): Promise<WebAssembly.Module> {
+  return compile(
+    wasm ?? new URL('./nearfield-doctor.wasm', import.meta.url),
+    'serve nearfield-doctor.wasm of this package there, or say where it is with doctor({ wasm })',
+  );
 }

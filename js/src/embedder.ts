@@ -3,8 +3,9 @@
 import { readOptions, readText, shown } from './check.js';
 import { Engine } from './engine.js';
 import { NearfieldError, invalid } from './errors.js';
-import type { WasmSource } from './load.js';
+import { compiled } from './load.js';
 import { embedTexts, loadModel, type EmbedderSource } from './model.js';
+import type { WasmSource } from './wasm.js';
 
 export interface EmbedderOptions {
   /** The model's files; default: those beside this package's code, read once. */
@@ -32,7 +33,7 @@ const stepCharacters = 1 << 20;
  */
 export async function loadEmbedder(given?: EmbedderOptions): Promise<Embedder> {
   const { model, wasm } = readOptions(given, 'loadEmbedder', ['model', 'wasm']);
-  const engine = await Engine.create(wasm as WasmSource | undefined);
+  const engine = await Engine.create(await compiled(wasm as WasmSource | undefined));
   try {
     const dimension = await loadModel(() => engine, model);
     return new Embedder(engine, dimension, model === undefined ? ownName : 'custom');

@@ -1,9 +1,9 @@
 // One WebAssembly instance with one database in it: calls, answers and the moment it breaks.
 import { NearfieldError, errorFromEngine, reasonOf } from './errors.js';
 import { verbs, type Verb } from './generated/verbs.js';
-import { compiled, instantiate, type WasmSource } from './load.js';
 import { Memory } from './memory.js';
 import type { EngineHandle } from './nearfield.mjs';
+import { instantiate } from './wasm.js';
 
 export type { Verb };
 
@@ -16,8 +16,8 @@ export class Engine {
   readonly #outcome: number;
   #broken: NearfieldError | undefined;
 
-  static async create(wasm?: WasmSource): Promise<Engine> {
-    const module = await instantiate(await compiled(wasm));
+  static async create(compiled: WebAssembly.Module): Promise<Engine> {
+    const module = await instantiate(compiled);
     return new Engine(new module.Engine(), new Memory(module.wasmMemory));
   }
 

@@ -1,14 +1,8 @@
 // nearfield: vector and full-text search over your documents, in the browser, at the edge and in Node.
 //
 // Importing this starts no work and touches no global.
-export {
-  open,
-  type ChangeListener,
-  type Database,
-  type DatabaseInfo,
-  type OpenOptions,
-  type StorageKind,
-} from './database.js';
+export { open } from './open.js';
+export type { ChangeListener, Database, DatabaseInfo, OpenOptions, StorageKind } from './database.js';
 export type { StorageEstimate } from './persist.js';
 export type { Change, Role } from './session.js';
 export type { BackupOptions, BackupProgress, BackupReport, BackupSink, BackupSource } from './backup.js';
@@ -22,7 +16,8 @@ export {
   type Repair,
 } from './doctor.js';
 export { loadEmbedder, type Embedder, type EmbedderOptions } from './embedder.js';
-export { load, type LoadOptions, type WasmSource } from './load.js';
+export { load } from './load.js';
+export type { LoadOptions, WasmSource } from './wasm.js';
 export { NearfieldError, type Code } from './errors.js';
 export type { FileSource } from './bytes.js';
 export type { EmbedderSource } from './model.js';

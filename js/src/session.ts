@@ -4,7 +4,6 @@
 import type { Durability, Recovery } from './collection.js';
 import { Engine, type Verb } from './engine.js';
 import { NearfieldError } from './errors.js';
-import { compiled, type WasmSource } from './load.js';
 import { Message } from './message.js';
 import { Pump, type ByteStream } from './pump.js';
 import { pause, unlessAborted } from './signal.js';
@@ -37,7 +36,6 @@ export interface SessionOptions {
   signal?: AbortSignal | undefined;
   durability?: Durability | undefined;
   cacheBytes?: number | undefined;
-  wasm?: WasmSource | undefined;
 }
 
 const nothing = new Message('{}');
@@ -68,11 +66,15 @@ export class Session {
   readonly #end = new AbortController();
   #closing: Promise<void> | undefined;
 
-  /** Opens the database on `volume`, and closes the volume where that fails. */
-  static async open(volume: Volume, options: SessionOptions = {}): Promise<Session> {
+  /** Opens the database on `volume` in an engine of what `compiled` answers; closes the volume where that fails. */
+  static async open(
+    volume: Volume,
+    compiled: () => Promise<WebAssembly.Module>,
+    options: SessionOptions = {},
+  ): Promise<Session> {
     let engine: Engine | undefined;
     try {
-      const module = await compiled(options.wasm);
+      const module = await compiled();
       engine = await Engine.create(module);
       const role = await takeRole(volume, options);
       const pump = await start(engine, volume, role, options.cacheBytes);

@@ -22,10 +22,12 @@ import {
   type SpecDocument,
   type SpecFile,
 } from './sources.js';
+import { engineFile, type LoadOptions } from './wasm.js';
 
 export type { FileSource } from './bytes.js';
 export type { EmbedderSource } from './model.js';
 export type { SpecDocument } from './sources.js';
+export type { LoadOptions, WasmSource } from './wasm.js';
 
 export interface OpenSpecsOptions extends OpenOptions {
   /** The embedder's files; default: those beside this package's code, read when they are first needed. */
@@ -164,6 +166,22 @@ interface StepReport {
   blocksRemoved: number;
 }
 
+const file = /* @__PURE__ */ engineFile(
+  () => new URL('./nearfield-specs.wasm', import.meta.url),
+  'serve nearfield-specs.wasm of this package there, or say where it is with load({ wasm }) of nearfield/specs',
+);
+
+/**
+ * As load() of `nearfield`, for openSpecs(): that has an engine of its own, which cuts spec documents too.
+ *
+ * ```js
+ * await load({ wasm: new URL('/assets/nearfield-specs.wasm', location.href) });
+ * ```
+ */
+export async function load(options?: LoadOptions): Promise<void> {
+  return file.load(options);
+}
+
 /**
  * Opens a database of specs, or makes a new one.
  *
@@ -177,7 +195,7 @@ interface StepReport {
  */
 export async function openSpecs(given?: OpenSpecsOptions): Promise<Specs> {
   const { model, ...options } = readOptions(given, 'openSpecs', [...openKeys, 'model']);
-  const session = await openSession(options);
+  const session = await openSession(options, file.compiled);
   try {
     const specs = new Specs(session, model);
     if (options.readOnly && !specs.ready()) {

@@ -56,6 +56,10 @@ test('the demo in Chromium', async (suite) => {
       requests.every((address) => address.startsWith(server.url)),
       `the page asked elsewhere: ${requests.filter((address) => !address.startsWith(server.url))}`,
     );
+    assert.deepEqual(
+      requests.filter((address) => address.endsWith('.wasm')).map((address) => address.split('/').at(-1)),
+      ['nearfield-specs.wasm'],
+    );
 
     const loaded = requests.length;
     const places = async (question) => (await search(page, question)).slice(0, 5).map(({ place }) => place);
@@ -400,10 +404,14 @@ test('the demo in Chromium', async (suite) => {
       /^default-src 'self'; script-src 'self' 'wasm-unsafe-eval' 'sha256-[^']+'; .*frame-ancestors 'none'$/,
     );
     assert.equal(page.headers.get('x-content-type-options'), 'nosniff');
-    const wasm = /"nearfield":"\.\/(nearfield\/[^"]*?)[^"/]*"/.exec(await page.text())[1];
-    assert.equal((await fetch(`${server.url}${wasm}nearfield.wasm`)).headers.get('content-type'), 'application/wasm');
+    const code = /"nearfield\/specs":"\.\/(nearfield\/[^"]*?)[^"/]*"/.exec(await page.text())[1];
+    const wasm = await fetch(`${server.url}${code}nearfield-specs.wasm`);
+    assert.equal(wasm.headers.get('content-type'), 'application/wasm');
     assert.match((await fetch(`${server.url}main.js`)).headers.get('content-type'), /^text\/javascript/);
     assert.match((await fetch(`${server.url}corpora/cc-sdd/LICENSE.txt`)).headers.get('content-type'), /^text\/plain/);
+    // What the page does not use is not part of the site.
+    const unused = ['nearfield.wasm', 'nearfield-doctor.wasm', 'index.js', 'specs.d.ts', 'cli/main.js'];
+    for (const path of unused) assert.equal((await fetch(`${server.url}${code}${path}`)).status, 404, path);
     for (const path of ['missing', '%2e%2e/package.json', '..%2f..%2fpackage.json', 'corpora/']) {
       assert.equal((await fetch(`${server.url}${path}`)).status, 404, path);
     }

@@ -15,10 +15,11 @@ for (const [name, launch] of Object.entries(browsers)) {
       // Everything the page needs, as globals of it.
       const kinds = await page.evaluate(async (durability) => {
         const { Database, openSession } = await import('/dist/database.js');
+        const { compiled } = await import('/dist/load.js');
         const { faultRun } = await import('/tests/js/fault-script.mjs');
         const { deleteDatabase, plans, shim } = await import('/tests/js/indexeddb-faults.mjs');
         const openDatabase = async (path) => {
-          const session = await openSession({ path, storage: 'indexeddb', durability });
+          const session = await openSession({ path, storage: 'indexeddb', durability }, compiled);
           return {
             db: new Database(session),
             abandon: async () => {

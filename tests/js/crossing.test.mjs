@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { open } from 'nearfield';
 import { Engine } from '../../dist/engine.js';
+import { compiled } from '../../dist/load.js';
 import { Message, withMessage } from '../../dist/message.js';
 import { Pump } from '../../dist/pump.js';
 import { MemoryVolume } from '../../dist/volumes/memory.js';
@@ -243,7 +244,7 @@ test('a search inside the getter of another one', async () => {
 });
 
 test('malformed searches and counts are refused by the engine itself', async () => {
-  const engine = await Engine.create();
+  const engine = await Engine.create(await compiled());
   const pump = new Pump(engine, new MemoryVolume());
   await pump.run('_open', new Message('{}').finish());
   const schema = { dimension: 2, metric: 'dot' };

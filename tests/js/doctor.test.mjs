@@ -149,7 +149,7 @@ test('the doctor is a file of its own, found or given', async (t) => {
   const before = read(path);
   const engine = new URL('../../dist/nearfield.wasm', import.meta.url);
   const error = await rejectsWith('InvalidArgument', doctor({ path, repair: true, wasm: engine }));
-  assert.match(error.message, /doctor\(\) takes nearfield-doctor\.wasm/);
+  assert.match(error.message, /doctor\(\) nearfield-doctor\.wasm/);
   await rejectsWith('InvalidArgument', open({ path, wasm: url }));
   const missing = new Response('', { status: 404 });
   assert.match((await rejectsWith('NotFound', doctor({ path, wasm: missing }))).message, /doctor\(\{ wasm \}\)/);

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { load, open } from 'nearfield';
 import { Engine } from '../../dist/engine.js';
+import { compiled } from '../../dist/load.js';
 import { Message } from '../../dist/message.js';
 import { Pump } from '../../dist/pump.js';
 import { MemoryVolume } from '../../dist/volumes/memory.js';
@@ -30,7 +31,7 @@ test('load takes every kind of source, and compiles each once', async (t) => {
 });
 
 test('an instance that traps refuses further work, others go on', async () => {
-  const session = await Session.open(new MemoryVolume());
+  const session = await Session.open(new MemoryVolume(), compiled);
   const other = await open({ storage: 'memory' });
   const engine = session.engine();
   // Thrown where the engine would throw it, between writing the message and reading the outcome.
@@ -49,7 +50,7 @@ test('an instance that traps refuses further work, others go on', async () => {
 });
 
 test('what waits when an instance traps is rejected', async () => {
-  const engine = await Engine.create();
+  const engine = await Engine.create(await compiled());
   let release;
   const volume = new MemoryVolume();
   volume.list = () => new Promise((resolve) => (release = resolve));
@@ -66,7 +67,7 @@ test('what waits when an instance traps is rejected', async () => {
 });
 
 test('malformed messages are refused', async () => {
-  const engine = await Engine.create();
+  const engine = await Engine.create(await compiled());
   const text = (value) => new TextEncoder().encode(value);
   const framed = (json, ...rest) => new Message(json).bytes(Uint8Array.from(rest)).finish();
   for (const [message, code] of [
@@ -90,12 +91,12 @@ test('malformed messages are refused', async () => {
 test('an effect that fails in an unforeseen way is a StorageFailed', async () => {
   const volume = new MemoryVolume();
   volume.list = () => Promise.reject(new TypeError('surprise'));
-  const error = await rejectsWith('StorageFailed', Session.open(volume));
+  const error = await rejectsWith('StorageFailed', Session.open(volume, compiled));
   assert.match(error.message, /surprise/);
 });
 
 test('the embedder loads, embeds, and refuses damaged files', async () => {
-  const engine = await Engine.create();
+  const engine = await Engine.create(await compiled());
   const read = (name) => readFileSync(new URL(`../../dist/model/${name}`, import.meta.url));
   const vocabulary = read('vocab.txt');
   const table = read('table.bin');

@@ -4,6 +4,7 @@ import 'fake-indexeddb/auto';
 import assert from 'node:assert/strict';
 import { test as suite } from 'node:test';
 import { Database, openSession } from '../../dist/database.js';
+import { compiled } from '../../dist/load.js';
 import { faultRun } from './fault-script.mjs';
 import { deleteDatabase, plans, shim } from './indexeddb-faults.mjs';
 
@@ -13,7 +14,7 @@ for (const durability of long ? ['strict', 'relaxed'] : ['strict']) {
   suite(`indexeddb, ${durability}: whichever request fails, and however`, async (test) => {
     let runs = 0;
     const openDatabase = async (path) => {
-      const session = await openSession({ path, storage: 'indexeddb', durability });
+      const session = await openSession({ path, storage: 'indexeddb', durability }, compiled);
       return {
         db: new Database(session),
         abandon: async () => {

@@ -5,6 +5,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Database } from '../../dist/database.js';
+import { compiled } from '../../dist/load.js';
 import { Session } from '../../dist/session.js';
 import { NodeVolume } from '../../dist/volumes/node.js';
 import { faultRun } from './fault-script.mjs';
@@ -46,7 +47,7 @@ test('node: whichever operation fails, and however', async (t) => {
     });
     const openDatabase = async (place) => {
       const volume = await NodeVolume.open(place, false, files);
-      const session = await Session.open(volume);
+      const session = await Session.open(volume, compiled);
       return {
         db: new Database(session),
         abandon: async () => {

@@ -1,9 +1,10 @@
 // The package as its users meet it: what it exports, and that importing it does nothing.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { buildSync } from 'esbuild';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const run = (command, ...args) => execFileSync(command, args, { cwd: root, encoding: 'utf8' });
@@ -28,6 +29,53 @@ test('the names it exports are the promised ones', async () => {
     'loadEmbedder',
     'open',
   ]);
+  assert.deepEqual(Object.keys(await import('nearfield/specs')).sort(), ['Specs', 'load', 'openSpecs']);
+});
+
+// What runs an engine, and which file that has to come from.
+const uses = [
+  [`import { open } from 'nearfield';`, `(await open({ storage: 'memory' })).close()`, 'nearfield.wasm'],
+  [`import { loadEmbedder } from 'nearfield';`, `(await loadEmbedder()).close()`, 'nearfield.wasm'],
+  [
+    `import { openSpecs } from 'nearfield/specs';`,
+    `openSpecs({ storage: 'memory' }).then((specs) => specs.index([{ path: 'a.md', text: '# A' }]))`,
+    'nearfield-specs.wasm',
+  ],
+];
+
+test('each entry reads one WebAssembly file, its own', () => {
+  for (const [load, use, file] of uses) {
+    const script = `
+      ${load}
+      const sizes = [];
+      const { compile } = WebAssembly;
+      WebAssembly.compile = (bytes) => (sizes.push(bytes.length), compile(bytes));
+      await ${use};
+      console.log(JSON.stringify(sizes));
+    `;
+    const sizes = JSON.parse(run(process.execPath, '--input-type=module', '--eval', script));
+    assert.deepEqual(sizes, [statSync(`${root}/dist/${file}`).size], load);
+  }
+});
+
+test('an application is bundled with the WebAssembly files of what it imports', () => {
+  const doctor = [`import { doctor } from 'nearfield';`, `doctor({ path: 'x' })`, 'nearfield-doctor.wasm'];
+  for (const [load, use, file] of [...uses, doctor]) {
+    const { outputFiles } = buildSync({
+      absWorkingDir: root,
+      stdin: { contents: `${load} await ${use};`, resolveDir: root },
+      external: ['node:*'],
+      bundle: true,
+      splitting: true,
+      format: 'esm',
+      outdir: 'build',
+      write: false,
+    });
+    const text = outputFiles.map((output) => output.text).join('');
+    // As bundlers look for files.
+    const named = [...text.matchAll(/new URL\("(?:\.\/)?([^"]+\.wasm)", import\.meta\.url\)/g)].map(([, name]) => name);
+    assert.deepEqual(named, [file], load);
+  }
 });
 
 test('importing it touches no global and starts nothing', () => {

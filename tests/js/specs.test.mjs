@@ -1,12 +1,16 @@
 // Spec search through its JavaScript API: sources of every kind, mirroring, searching, and what is refused.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test from 'node:test';
 
-import { openSpecs } from '../../dist/specs.js';
+import { open } from 'nearfield';
+import { load, openSpecs } from 'nearfield/specs';
+import { Engine } from '../../dist/engine.js';
+import { Message } from '../../dist/message.js';
+import { rejectsWith } from './support.mjs';
 
 const documents = [
   {
@@ -411,4 +415,56 @@ test('the model can be handed in, and a bad one is refused', async (t) => {
   t.after(() => specs.close());
   await assert.rejects(specs.index(documents), (error) => error.code === 'FormatError');
   await assert.rejects(openSpecs({ storage: 'memory', zebra: 1 }), (error) => error.code === 'ConfigError');
+});
+
+test('spec documents have a module of their own, found or given', async () => {
+  const url = new URL('../../dist/nearfield-specs.wasm', import.meta.url);
+  const bytes = readFileSync(url);
+  const first = async (options) => {
+    const specs = await openSpecs({ storage: 'memory', ...options });
+    await specs.index(documents);
+    const [hit] = await specs.search('signing keys');
+    await specs.close();
+    return hit.payload.source;
+  };
+  for (const wasm of [undefined, url, bytes, new WebAssembly.Module(bytes), Promise.resolve(new Response(bytes))]) {
+    assert.equal(await first({ wasm }), 'docs/keys.md');
+  }
+  const missing = new Response('', { status: 404 });
+  const error = await rejectsWith('NotFound', load({ wasm: missing }));
+  assert.match(error.message, /nearfield-specs\.wasm .* load\(\{ wasm \}\) of nearfield\/specs/);
+  await load({ wasm: bytes });
+  assert.equal(await first(), 'docs/keys.md');
+  // It has everything that nearfield.wasm has.
+  const db = await open({ storage: 'memory', wasm: url });
+  await (await db.collection('c', { dimension: 2 })).upsert([{ id: 'a', vector: [1, 2] }]);
+  await db.close();
+});
+
+test('nearfield.wasm answers no spec verb, and says who does', async (t) => {
+  const url = new URL('../../dist/nearfield.wasm', import.meta.url);
+  const engine = await Engine.create(new WebAssembly.Module(readFileSync(url)));
+  for (const verb of ['_openSpecs', '_indexFiles', '_removeMissing', '_doctor']) {
+    assert.throws(
+      () => engine.call(verb, new Message('{}').finish()),
+      (error) => error.code === 'InvalidArgument' && error.message.includes('openSpecs() takes nearfield-specs.wasm'),
+      verb,
+    );
+  }
+  engine.dispose();
+
+  const path = join(folder(t, {}), 'db');
+  const wrong = await openSpecs({ path, wasm: url });
+  await rejectsWith('InvalidArgument', wrong.index(documents));
+  await wrong.close();
+  // Nothing was written, and searching works with either.
+  const right = await openSpecs({ path });
+  assert.equal((await right.info()).blocks, 0);
+  await right.index(documents);
+  await right.close();
+  const reader = await openSpecs({ path, wasm: url });
+  assert.equal((await reader.search('signing keys'))[0].payload.source, 'docs/keys.md');
+  await rejectsWith('InvalidArgument', reader.index([]));
+  assert.equal((await reader.info()).documents, 3);
+  await reader.close();
 });

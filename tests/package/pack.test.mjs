@@ -32,7 +32,7 @@ test('the packed package', async (suite) => {
   await suite.test('holds what it must and nothing else', () => {
     const paths = packed.files.map(({ path }) => path);
     const allowed =
-      /^(package\.json|LICENSE|NOTICE|README\.md|dist\/(nearfield\.(mjs|d\.mts|wasm)|nearfield-doctor\.wasm|model\/(vocab\.txt|table\.bin)|((cli|generated|volumes)\/)?[\w-]+\.(js|d\.ts)))$/;
+      /^(package\.json|LICENSE|NOTICE|README\.md|dist\/(nearfield\.(mjs|d\.mts|wasm)|nearfield-(specs|doctor)\.wasm|model\/(vocab\.txt|table\.bin)|((cli|generated|volumes)\/)?[\w-]+\.(js|d\.ts)))$/;
     assert.deepEqual(
       paths.filter((path) => !allowed.test(path)),
       [],
@@ -42,6 +42,7 @@ test('the packed package', async (suite) => {
       'NOTICE',
       'README.md',
       'dist/nearfield.wasm',
+      'dist/nearfield-specs.wasm',
       'dist/nearfield-doctor.wasm',
       'dist/nearfield.mjs',
       'dist/nearfield.d.mts',
@@ -71,7 +72,7 @@ test('the packed package', async (suite) => {
        const [block] = await specs.search('retry');
        await specs.close();
        const { healthy } = await doctor({ path: './db' });
-       const files = ['nearfield', 'nearfield-doctor'].map((name) => import.meta.resolve('nearfield/' + name + '.wasm'));
+       const files = ['', '-specs', '-doctor'].map((name) => import.meta.resolve('nearfield/nearfield' + name + '.wasm'));
        console.log(hit.id, block.payload.source, healthy, files.every((file) => file.endsWith('.wasm')));`,
     );
     assert.equal(run(process.execPath, ['main.js']), 'a a.md true true\n');

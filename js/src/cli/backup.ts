@@ -16,7 +16,7 @@ export async function runBackup(operands: string[], flags: Flags, output: Output
   const interrupt = watchInterrupt(() => {
     if (!flags.json) output.note('stopping; no backup is written');
   });
-  const { open } = await import('../database.js');
+  const { open } = await import('../open.js');
   // Takes no lock: others may write meanwhile.
   const db = await open({ path: flags.db, storage: 'node', readOnly: true });
   try {

@@ -26,7 +26,7 @@ export async function runRestore(operands: string[], flags: Flags, output: Outpu
   const interrupt = watchInterrupt(() => {
     if (!flags.json) output.note('stopping; the database stays as it was');
   });
-  const { open } = await import('../database.js');
+  const { open } = await import('../open.js');
   const db = await open({ path: flags.db, storage: 'node' });
   try {
     const report = await db.restore(file === '-' ? process.stdin : file, { signal: interrupt.signal });
