@@ -9,6 +9,27 @@ namespace {
 
 bool farther(const Near& a, const Near& b) { return nearer(b, a); }
 
+// Puts `met`, not expanded, at `place`, and what stands from there on one place later. As WebAssembly, moving memory is
+// a call out of the code, which takes longer than a few steps of a loop over both.
+void insert_at(size_t place, const Near& met, std::vector<Near>& pool, std::vector<uint8_t>& expanded) {
+  constexpr size_t kFew = 32;
+  size_t end = pool.size();
+  pool.push_back(met);
+  expanded.push_back(0);
+  if (end - place > kFew) {
+    const auto from = static_cast<ptrdiff_t>(place);
+    std::copy_backward(pool.begin() + from, pool.end() - 1, pool.end());
+    std::copy_backward(expanded.begin() + from, expanded.end() - 1, expanded.end());
+    end = place;
+  }
+  for (; end > place; --end) {
+    pool[end] = pool[end - 1];
+    expanded[end] = expanded[end - 1];
+  }
+  pool[place] = met;
+  expanded[place] = 0;
+}
+
 // The nodes a walk has seen: epoch tags in hnswlib's list, not cleared between walks.
 class Visited {
  public:
@@ -16,9 +37,9 @@ class Visited {
 
   // Whether `node` is new.
   bool insert(NodeId node) {
-    if (list_->mass[node] == list_->curV) return false;
+    const bool fresh = list_->mass[node] != list_->curV;
     list_->mass[node] = list_->curV;
-    return true;
+    return fresh;
   }
 
  private:
@@ -43,15 +64,13 @@ void Walker::walk(Near start, int level, size_t ef, const NodeId* from, Wanted w
       std::push_heap(passing_.begin(), passing_.end(), farther);
       return;
     }
+    const auto place = static_cast<size_t>(std::lower_bound(pool_.begin(), pool_.end(), met, nearer) - pool_.begin());
     if (pool_.size() == ef) {
       pool_.pop_back();
       expanded_.pop_back();
     }
-    const auto place = std::lower_bound(pool_.begin(), pool_.end(), met, nearer);
-    const auto index = place - pool_.begin();
-    pool_.insert(place, met);
-    expanded_.insert(expanded_.begin() + index, 0);
-    first_open = std::min(first_open, static_cast<size_t>(index));
+    insert_at(place, met, pool_, expanded_);
+    first_open = std::min(first_open, place);
   };
   visited.insert(start.node);
   keep(start);
@@ -69,10 +88,16 @@ void Walker::walk(Near start, int level, size_t ef, const NodeId* from, Wanted w
     } else {
       break;
     }
-    nodes_.clear();
-    for (const NodeId neighbour : links_of(graph_, next.node, level)) {
-      if (visited.insert(neighbour)) nodes_.push_back(neighbour);
+    // Every neighbour is written, whether it stays or not: half of them do, so a branch would be guessed wrong as
+    // often.
+    const auto links = links_of(graph_, next.node, level);
+    nodes_.resize(links.size());
+    size_t fresh = 0;
+    for (const NodeId neighbour : links) {
+      nodes_[fresh] = neighbour;
+      fresh += visited.insert(neighbour) ? 1 : 0;
     }
+    nodes_.resize(fresh);
     distances_.resize(nodes_.size());
     if (from != nullptr) {
       distance_.between(*from, nodes_, distances_.data());

@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/base/touch.h"
 #include "core/metric/kernels.h"
 
 namespace nearfield {
@@ -98,7 +99,10 @@ class CodeDistance : public NodeDistance {
     std::array<const uint8_t*, kBatch> codes;
     for (size_t begin = 0; begin < nodes.size(); begin += kBatch) {
       const size_t count = std::min(kBatch, nodes.size() - begin);
-      for (size_t i = 0; i < count; ++i) codes[i] = codes_.row(nodes[begin + i]);
+      for (size_t i = 0; i < count; ++i) {
+        codes[i] = codes_.row(nodes[begin + i]);
+        touch(codes[i], codes_.code_bytes());
+      }
       const std::span<float> scores(distances + begin, count);
       score(std::span<const uint8_t* const>(codes).first(count), scores);
       for (float& value : scores) value = -value;

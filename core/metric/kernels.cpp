@@ -6,6 +6,8 @@
 
 #ifdef __wasm_simd128__
 #include <wasm_simd128.h>
+
+#include "core/base/touch.h"
 #endif
 
 namespace nearfield {
@@ -92,18 +94,6 @@ void simd_step(const float* query, size_t dim, const float* const* rows, float* 
   }
 }
 
-// Loads one float a cache line and drops it: WebAssembly has no prefetch instruction, and while one step computes, the
-// rows of the next arrive. Measured on 25,000 rows of 256, a scan takes as long as reading the memory with this, and a
-// third longer without.
-void touch(const float* const* rows, size_t count, size_t dim) {
-  constexpr size_t kLine = 64 / sizeof(float);
-  for (size_t row = 0; row < count; ++row) {
-    const volatile float* vector = rows[row];
-#pragma clang loop unroll(disable)
-    for (size_t j = 0; j < dim; j += kLine) static_cast<void>(vector[j]);
-  }
-}
-
 template <typename Term>
 void simd_sums(std::span<const float> query, std::span<const float* const> rows, std::span<float> sums) {
   assert(sums.size() == rows.size());
@@ -111,7 +101,9 @@ void simd_sums(std::span<const float> query, std::span<const float* const> rows,
   const size_t dim = query.size(), count = rows.size();
   size_t i = 0;
   for (; i + kStep <= count; i += kStep) {
-    touch(rows.data() + i + kStep, std::min(kStep, count - i - kStep), dim);
+    // Measured on 25,000 rows of 256, a scan takes as long as reading the memory with this, and a third longer without.
+    for (const float* next : rows.subspan(i + kStep, std::min(kStep, count - i - kStep)))
+      touch(next, dim * sizeof(float));
     simd_step<Term, kStep, 1>(query.data(), dim, &rows[i], &sums[i]);
   }
   for (; i + 4 <= count; i += 4) simd_step<Term, 4, 2>(query.data(), dim, &rows[i], &sums[i]);
