@@ -16,8 +16,9 @@ namespace nearfield {
 
 namespace {
 
-// An input buffer above this is given back after its call; smaller ones are reused.
-constexpr size_t kKeptInputBytes = 1 << 20;
+// A buffer above this is given back, input after its call and what a search found before the next; smaller ones are
+// reused.
+constexpr size_t kKeptBytes = 1 << 20;
 constexpr size_t kMaxQueries = 10'000;
 constexpr size_t kQueriesAtOnce = 16;
 constexpr size_t kMaxScrollPage = 10'000;
@@ -176,9 +177,10 @@ Error Engine::out_of_memory(bool halfway) {
 }
 
 void Engine::call(Verb verb, uint32_t length) {
-  found_ = {};
+  found_.clear();
+  if (found_.capacity() > kKeptBytes) found_ = {};
   Answer answer = run(verb, length);
-  if (input_bytes_ > kKeptInputBytes) {
+  if (input_bytes_ > kKeptBytes) {
     input_.reset();
     input_bytes_ = 0;
   }
@@ -582,7 +584,6 @@ Engine::Answer Engine::search(Message& message) {
         shown(static_cast<int64_t>(queries))};
   }
   std::vector<Query> waiting;
-  Bytes found;
   for (size_t i = 0; i < queries; ++i) {
     Result<Query> query = read_query(binary);
     if (!query.ok()) return in_batch(std::move(query).error(), i, queries);
@@ -594,10 +595,9 @@ Engine::Answer Engine::search(Message& message) {
     }
     Result<SearchResult> result = target->search(query->request);
     if (!result.ok()) return in_batch(std::move(result).error(), i, queries);
-    write_result(found, *target, query->request, query->highlights, result.value());
+    write_result(found_, *target, query->request, query->highlights, result.value());
   }
   if (target->on_demand()) return start(run_search(target->name(), std::move(waiting)));
-  found_ = std::move(found);
   return std::string();
 }
 

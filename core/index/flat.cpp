@@ -161,13 +161,20 @@ class Shortlist {
 
 namespace {
 
-// `each(visit)` calls visit(row) for every row to be scored.
+// `each(visit)` calls visit(row) for every row to be scored, `count` of them.
 template <typename Each>
-std::vector<Scored> best_of(const VectorTable& table, Metric metric, std::span<const float> query, size_t limit,
-                            Each each) {
+std::vector<Scored> best_of(const VectorTable& table, Metric metric, std::span<const float> query, size_t count,
+                            size_t limit, Each each) {
   assert(query.size() == table.dim());
   std::vector<Scored> found;
   if (limit == 0) return found;
+  if (count <= limit) {
+    found.reserve(count);
+    each([&](RowId row) { found.push_back({row, 0}); });
+    score_exactly(table, metric, query, found);
+    rank(found, limit);
+    return found;
+  }
 
   const Scan scan(metric, query);
   Shortlist shortlist(limit);
@@ -198,12 +205,12 @@ std::vector<Scored> best_of(const VectorTable& table, Metric metric, std::span<c
 std::vector<Scored> flat_search(const VectorTable& table, Metric metric, std::span<const float> query,
                                 const RowSet& allowed, size_t limit) {
   assert(allowed.size() == table.count());
-  return best_of(table, metric, query, limit, [&](auto visit) { allowed.for_each(visit); });
+  return best_of(table, metric, query, allowed.count(), limit, [&](auto visit) { allowed.for_each(visit); });
 }
 
 std::vector<Scored> rescore(const VectorTable& table, Metric metric, std::span<const float> query,
                             std::span<const Scored> candidates, size_t limit) {
-  return best_of(table, metric, query, limit, [&](auto visit) {
+  return best_of(table, metric, query, candidates.size(), limit, [&](auto visit) {
     for (const Scored& candidate : candidates) visit(candidate.row);
   });
 }
