@@ -127,7 +127,8 @@ std::optional<std::vector<Scored>> Collection::State::ask_index(const SearchRequ
                                 : "there are no more rows than are asked for";
     return std::nullopt;
   }
-  const size_t available = searchable.count_common(index->rows());
+  const bool whole = !request.filter && unindexed >= rows.count();
+  const size_t available = whole ? live_vector_count : searchable.count_common(index->rows());
   if (index->count() > 0) leg.strategy = index_kind_name(index->kind());
   std::vector<Scored> candidates;
   if (limit > 0 && available > 0) {

@@ -4,6 +4,7 @@
 // ours, by batches: hnsw_walk.cpp.
 #pragma once
 
+#include <array>
 #include <cstring>
 #include <ostream>
 #include <queue>
@@ -176,8 +177,9 @@ class Walker {
   std::vector<Near> pool_;
   std::vector<uint8_t> expanded_;  // by place in the pool
   std::vector<Near> passing_;
-  std::vector<NodeId> nodes_;
-  std::vector<float> distances_;
+  // Of one node's neighbours.
+  std::array<NodeId, 2 * kMaxLinks> nodes_;
+  std::array<float, 2 * kMaxLinks> distances_;
   std::vector<NodeId> chosen_;
 };
 

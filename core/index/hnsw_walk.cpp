@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 
 #include "core/base/sort.h"
 #include "core/index/hnsw_graph.h"
@@ -41,6 +42,16 @@ class Visited {
     list_->mass[node] = list_->curV;
     return fresh;
   }
+  // Those of `nodes` that are new, in `room`. Each is written there, whether it stays or not: half of them do, so a
+  // branch would be guessed wrong as often.
+  std::span<const NodeId> new_of(std::span<const NodeId> nodes, std::span<NodeId> room) {
+    size_t count = 0;
+    for (const NodeId node : nodes) {
+      room[count] = node;
+      count += insert(node) ? 1 : 0;
+    }
+    return room.first(count);
+  }
 
  private:
   hnswlib::VisitedList* list_;
@@ -55,6 +66,7 @@ void Walker::walk(Near start, int level, size_t ef, const NodeId* from, Wanted w
   expanded_.clear();
   passing_.clear();
   size_t first_open = 0;
+  float farthest = std::numeric_limits<float>::infinity();  // of a full pool
   // Invariants: `pool_` holds the nearest wanted nodes met so far, at most ef, nearest first; before `first_open` all
   // are expanded. `passing_` is a heap of unexpanded nodes that are not wanted, the nearest in front.
   const auto keep = [&](const Near& met) {
@@ -88,29 +100,26 @@ void Walker::walk(Near start, int level, size_t ef, const NodeId* from, Wanted w
     } else {
       break;
     }
-    // Every neighbour is written, whether it stays or not: half of them do, so a branch would be guessed wrong as
-    // often.
-    const auto links = links_of(graph_, next.node, level);
-    nodes_.resize(links.size());
-    size_t fresh = 0;
-    for (const NodeId neighbour : links) {
-      nodes_[fresh] = neighbour;
-      fresh += visited.insert(neighbour) ? 1 : 0;
-    }
-    nodes_.resize(fresh);
-    distances_.resize(nodes_.size());
+    const std::span<const NodeId> met = visited.new_of(links_of(graph_, next.node, level), nodes_);
     if (from != nullptr) {
-      distance_.between(*from, nodes_, distances_.data());
+      distance_.between(*from, met, distances_.data());
     } else {
-      distance_.to_query(nodes_, distances_.data());
+      distance_.to_query(met, distances_.data());
     }
-    compared += nodes_.size();
-    for (size_t i = 0; i < nodes_.size(); ++i) keep({distances_[i], nodes_[i]});
+    compared += met.size();
+    for (size_t i = 0; i < met.size(); ++i) {
+      // Most are too far.
+      if (distances_[i] > farthest) continue;
+      keep({distances_[i], met[i]});
+      if (pool_.size() == ef) farthest = pool_.back().distance;
+    }
   }
 }
 
-// Greedy steps towards the query, down to level 1: where its walk on level 0 begins.
+// Greedy steps towards the query, down to level 1: where its walk on level 0 begins. A node that was seen, if on a
+// higher level, is not nearer than the best.
 Near Walker::descend() {
+  Visited visited(graph_);
   NodeId entry = graph_.enterpoint_node_;
   Near best{0, entry};
   distance_.to_query({&entry, 1}, &best.distance);
@@ -118,8 +127,7 @@ Near Walker::descend() {
   for (int level = graph_.maxlevel_; level > 0; --level) {
     for (bool moved = true; moved;) {
       moved = false;
-      const auto neighbours = links_of(graph_, best.node, level);
-      distances_.resize(neighbours.size());
+      const auto neighbours = visited.new_of(links_of(graph_, best.node, level), nodes_);
       distance_.to_query(neighbours, distances_.data());
       compared += neighbours.size();
       for (size_t i = 0; i < neighbours.size(); ++i) {

@@ -16,7 +16,7 @@ inline size_t rescored(CodeKind code, size_t limit) {
     case CodeKind::kF32:
     case CodeKind::kF16:
     case CodeKind::kSq8:
-    case CodeKind::kRq8: return std::max(2 * limit, limit + 20);
+    case CodeKind::kRq8: return std::max(2 * limit, limit + 10);
     case CodeKind::kRq4:
     case CodeKind::kPq8: return std::max(4 * limit, limit + 40);
     case CodeKind::kPq4:
