@@ -42,62 +42,65 @@ Tuning::Tuning(Metric metric, MatrixView rows, double recall, size_t most)
   assert(count_ >= 1 && most >= 1);
   for (size_t effort = 1; effort < most; effort += std::max<size_t>(effort / 4, 1)) efforts_.push_back(effort);
   efforts_.push_back(most);
-  found_.resize(efforts_.size());
+  high_ = efforts_.size() - 1;
 }
 
-std::vector<Scored> Tuning::ask(const VectorIndex& index, const RowSet& allowed, size_t effort,
+std::vector<Scored> Tuning::ask(const VectorIndex& index, size_t question, const RowSet& allowed, size_t effort,
                                 size_t& compared) const {
   std::vector<Scored> found;
-  index.find({std::span(questions_).subspan(question_ * dim_, dim_), allowed, allowed.count_common(index.rows()),
-              kLimit, kLimit, effort},
+  index.find({std::span(questions_).subspan(question * dim_, dim_), allowed, allowed.count_common(index.rows()), kLimit,
+              kLimit, effort},
              found, compared);
   return found;
 }
 
 bool Tuning::advance(const VectorIndex& index, const RowSet& live) {
   size_t compared = 0;
-  while (question_ < count_ && compared < rows_at_once_) step(index, live, compared);
-  return question_ < count_;
+  while (!done() && compared < rows_at_once_) step(index, live, compared);
+  return !done();
 }
 
 void Tuning::step(const VectorIndex& index, const RowSet& live, size_t& compared) {
   // Also where there is nothing to compare, steps end.
   ++compared;
+  if (truths_.size() < count_) return look_at_all(index, live, compared);
+  const size_t middle = (low_ + high_) / 2;
+  const Truth& truth = truths_[asked_];
+  if (truth.count > 0) {
+    size_t right = 0;
+    for (const Scored& found : ask(index, asked_, live, efforts_[middle], compared)) {
+      right += found.score >= truth.floor ? 1 : 0;
+    }
+    right_ += std::min(right, truth.count);
+  }
+  if (++asked_ < count_) return;
+  // More effort finds what less does.
+  const bool enough = static_cast<double>(right_) >= recall_ * static_cast<double>(wanted_);
+  (enough ? high_ : low_) = enough ? middle : middle + 1;
+  asked_ = right_ = 0;
+}
+
+// Compares the next question with some more rows.
+void Tuning::look_at_all(const VectorIndex& index, const RowSet& live, size_t& compared) {
   if (compared_ < live.size()) {
     const auto end = static_cast<RowId>(std::min<size_t>(live.size(), compared_ + rows_at_once_));
     RowSet some(live.size());
     for (RowId row = live.next(compared_); row < end; row = live.next(row + 1)) some.insert(row);
-    for (const Scored& found : ask(index, some, kExhaustive, compared)) truth_.push_back(found);
-    heap_sort(truth_, BestFirst());
-    truth_.resize(std::min(truth_.size(), kLimit));
+    for (const Scored& found : ask(index, truths_.size(), some, kExhaustive, compared)) nearest_.push_back(found);
+    heap_sort(nearest_, BestFirst());
+    nearest_.resize(std::min(nearest_.size(), kLimit));
     compared_ = end;
     return;
   }
-  if (best_ < truth_.size()) {
-    size_t right = 0;
-    for (const Scored& found : ask(index, live, efforts_[tried_], compared)) {
-      right += found.score >= truth_.back().score ? 1 : 0;
-    }
-    best_ = std::clamp(right, best_, truth_.size());
-  }
-  // More effort finds what less does.
-  do {
-    found_[tried_++] += best_;
-  } while (tried_ < efforts_.size() && best_ == truth_.size());
-  if (tried_ < efforts_.size()) return;
-  wanted_ += truth_.size();
-  truth_.clear();
+  truths_.push_back({nearest_.empty() ? 0 : nearest_.back().score, nearest_.size()});
+  wanted_ += nearest_.size();
+  nearest_.clear();
   compared_ = 0;
-  tried_ = best_ = 0;
-  ++question_;
 }
 
 size_t Tuning::effort() const {
-  assert(question_ == count_);
-  for (size_t i = 0; i < efforts_.size(); ++i) {
-    if (static_cast<double>(found_[i]) >= recall_ * static_cast<double>(wanted_)) return efforts_[i];
-  }
-  return efforts_.back();
+  assert(done());
+  return efforts_[low_];
 }
 
 }  // namespace nearfield

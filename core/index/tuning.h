@@ -33,8 +33,17 @@ class Tuning {
   size_t effort() const;
 
  private:
+  // What a question should find: rows of at least that score, so many.
+  struct Truth {
+    double floor;
+    size_t count;
+  };
+
+  bool done() const { return truths_.size() == count_ && low_ == high_; }
   void step(const VectorIndex& index, const RowSet& live, size_t& compared);
-  std::vector<Scored> ask(const VectorIndex& index, const RowSet& allowed, size_t effort, size_t& compared) const;
+  void look_at_all(const VectorIndex& index, const RowSet& live, size_t& compared);
+  std::vector<Scored> ask(const VectorIndex& index, size_t question, const RowSet& allowed, size_t effort,
+                          size_t& compared) const;
 
   std::vector<float> questions_;
   size_t dim_;
@@ -42,13 +51,16 @@ class Tuning {
   size_t rows_at_once_;
   double recall_;
   std::vector<size_t> efforts_;  // ascending
-  std::vector<size_t> found_;    // at each effort, by the questions so far...
-  size_t wanted_ = 0;            // ...of so many
-  size_t question_ = 0;          // the question that is looked at
-  std::vector<Scored> truth_;    // its nearest rows before...
+  // First every question is compared with all rows...
+  std::vector<Truth> truths_;
+  size_t wanted_ = 0;            // rows, in all truths
+  std::vector<Scored> nearest_;  // of the next question, among the rows before...
   RowId compared_ = 0;           // ...this one
-  size_t tried_ = 0;             // efforts, once the truth is known
-  size_t best_ = 0;              // what the last of those found
+  // ...then the effort is searched for between two of the list: all questions are asked with the one in the middle.
+  size_t low_ = 0;
+  size_t high_;
+  size_t asked_ = 0;
+  size_t right_ = 0;
 };
 
 }  // namespace nearfield

@@ -1,5 +1,6 @@
 #include "core/quant/lane_points.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "core/quant/lanes.h"
@@ -18,8 +19,7 @@ void block_products(std::span<const float> vector, const float* blocks, F32x4* s
   const size_t stride = vector.size() * kLanes;
   F32x4 chains[kBlocks * kParts] = {};
   for (size_t j = 0; j < vector.size(); ++j) {
-    const float x = vector[j];
-    const F32x4 component = {x, x, x, x};
+    const F32x4 component = splat_lanes(vector[j]);
     for (size_t block = 0; block < kBlocks; ++block) {
       for (size_t part = 0; part < kParts; ++part) {
         chains[block * kParts + part] += component * load_lanes<F32x4>(blocks + block * stride + j * kLanes + 4 * part);
@@ -78,29 +78,26 @@ void LanePoints::nearness(std::span<const float> vector, std::span<float> nearne
 
 LanePoints::Found LanePoints::nearest(std::span<const float> vector, size_t begin, size_t end) const {
   assert(vector.size() == dim_ && begin < end && end <= block_count());
-  constexpr float kLeast = -std::numeric_limits<float>::infinity();
-  F32x4 best[kParts];
-  I32x4 best_block[kParts];
-  for (size_t part = 0; part < kParts; ++part) {
-    best[part] = F32x4{kLeast, kLeast, kLeast, kLeast};
-    best_block[part] = I32x4{} + static_cast<int32_t>(begin);
-  }
-  each_block(vector, blocks_.data(), begin, end, [&](size_t block, const F32x4* sums) {
-    const I32x4 number = I32x4{} + static_cast<int32_t>(block);
-    for (size_t part = 0; part < kParts; ++part) {
-      const F32x4 nearness = sums[part] - load_lanes<F32x4>(&half_squares_[block * kLanes + 4 * part]);
-      const I32x4 nearer = nearness > best[part];
-      best[part] = nearer ? nearness : best[part];
-      best_block[part] = nearer ? number : best_block[part];
-    }
-  });
-  Found found{static_cast<uint32_t>(begin * kLanes), kLeast};
-  for (size_t lane = 0; lane < kLanes; ++lane) {
-    const float nearness = best[lane / 4][lane % 4];
-    const auto point = static_cast<uint32_t>(best_block[lane / 4][lane % 4]) * kLanes + lane;
-    if (nearness > found.nearness || (nearness == found.nearness && point < found.point)) {
-      found = {static_cast<uint32_t>(point), nearness};
-    }
+  // Which point it is is looked up once a step: to carry the number of the best along takes longer.
+  constexpr size_t kStep = 16;
+  float step[kStep * kLanes];
+  Found found{static_cast<uint32_t>(begin * kLanes), -std::numeric_limits<float>::infinity()};
+  for (size_t first = begin; first < end; first += kStep) {
+    const size_t last = std::min(end, first + kStep);
+    F32x4 best = splat_lanes(found.nearness);
+    each_block(vector, blocks_.data(), first, last, [&](size_t block, const F32x4* sums) {
+      for (size_t part = 0; part < kParts; ++part) {
+        const F32x4 nearness = sums[part] - load_lanes<F32x4>(&half_squares_[block * kLanes + 4 * part]);
+        store_lanes(&step[(block - first) * kLanes + 4 * part], nearness);
+        best = nearness > best ? nearness : best;
+      }
+    });
+    const float most = std::max(std::max(best[0], best[1]), std::max(best[2], best[3]));
+    if (!(most > found.nearness)) continue;
+    size_t point = 0;
+    while (!any_lane(load_lanes<F32x4>(&step[point]) == splat_lanes(most))) point += 4;
+    while (step[point] != most) ++point;
+    found = {static_cast<uint32_t>(first * kLanes + point), most};
   }
   return found;
 }

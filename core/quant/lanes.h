@@ -41,6 +41,15 @@ inline void store_lanes(void* to, Lanes lanes) {
   std::memcpy(to, &lanes, sizeof lanes);
 }
 
+inline F32x4 splat_lanes(float value) { return F32x4{value, value, value, value}; }
+
+// Whether a comparison is true in any lane.
+inline bool any_lane(I32x4 compared) {
+  typedef int64_t I64x2 __attribute__((vector_size(16)));
+  const I64x2 halves = reinterpret_cast<I64x2>(compared);
+  return (halves[0] | halves[1]) != 0;
+}
+
 // Eight signed bytes, widened.
 inline I16x8 load_bytes_widened(const uint8_t* from) {
 #if defined(__wasm_simd128__)
