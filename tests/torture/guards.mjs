@@ -12,6 +12,8 @@ const recovery = (...rest) => off('storage/recovery.cpp', 'tests_storage', ...re
 const rows = (...rest) => off('storage/rows.cpp', 'tests_storage', ...rest);
 const backup = (...rest) => off('storage/backup.cpp', 'tests_storage', ...rest);
 const database = (...rest) => cut('storage/database.cpp', 'tests_storage', ...rest);
+const commit = (...rest) => cut('storage/database_commit.cpp', 'tests_storage', ...rest);
+const writing = (...rest) => cut('storage/database_write.cpp', 'tests_storage', ...rest);
 
 const power = 'tests/torture/power-loss.test.mjs';
 const volumes = 'tests/js/volumes.test.mjs';
@@ -156,40 +158,40 @@ export const list = [
   ),
 
   // Writing.
-  database('strict appends are strict', 'std::move(bytes), durability});', 'std::move(bytes), Durability::kRelaxed});'),
-  database('commits are strict', 'Durability::kStrict});', 'Durability::kRelaxed});'),
-  database(
+  writing('strict appends are strict', 'std::move(bytes), durability});', 'std::move(bytes), Durability::kRelaxed});'),
+  commit('commits are strict', 'Durability::kStrict});', 'Durability::kRelaxed});'),
+  commit(
     'the generation before stays whole',
     '  for (const std::string& kept : now.manifest.file_names()) obsolete.erase(kept);\n',
   ),
-  database(
+  commit(
     'a doubtful manifest is settled',
     'if (answer.status.code() != Code::kConflict) doubtful_manifest = hash64(bytes);\n',
     '\n',
   ),
-  database(
+  commit(
     'another writer is noticed when in doubt',
     'if (newest != now.newest) {\n    co_return Error{Code::kConflict,',
     'if (false && newest != now.newest) {\n    co_return Error{Code::kConflict,',
   ),
-  database(
+  writing(
     'a failed append ends the log',
     'if (answer.status.code() != Code::kConflict) now.log_usable = false;\n',
     '\n',
   ),
-  database('the log ends', ' <= kMaxLogBytes;', ' <= UINT64_MAX;'),
+  writing('the log ends', ' <= kMaxLogBytes;', ' <= UINT64_MAX;'),
   database('a closed database is closed', 'if (closed) return Error', 'if (false && closed) return Error'),
   database(
     'a reader does not write',
     'if (options.read_only) return Error',
     'if (false && options.read_only) return Error',
   ),
-  database(
+  commit(
     'a manifest that nobody would read is not published',
     'if (bytes.size() > kMaxManifestBytes) {',
     'if (false) {',
   ),
-  database('a backup pins its files', 'for (const std::string& kept : pinned) obsolete.erase(kept);'),
+  commit('a backup pins its files', 'for (const std::string& kept : pinned) obsolete.erase(kept);'),
   database(
     'a manifest is there before the files of a first restore',
     'if (state.now.manifest.generation == 0) {',
