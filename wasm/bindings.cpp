@@ -1,4 +1,4 @@
-// The names JavaScript calls. Nothing is decided here: verbs live in engine.cpp, conversions in marshal.cpp.
+// The names JavaScript calls. Nothing is decided here: verbs live in engine*.cpp, conversions in marshal.cpp.
 //
 // A leading underscore says: private to the package.
 #include <emscripten/bind.h>

@@ -55,6 +55,10 @@ bool flag_option(const Json& options, const char* name, bool otherwise) {
   return value != nullptr && value->is_boolean() ? value->get<bool>() : otherwise;
 }
 
+Durability durability_option(const Json& options) {
+  return flag_option(options, "relaxed", false) ? Durability::kRelaxed : Durability::kStrict;
+}
+
 Result<std::vector<std::string>> read_strings(ByteReader& binary) {
   const auto count = binary.get<uint32_t>();
   // Each string takes at least its length's four bytes: a count that cannot be true reserves nothing.
@@ -149,6 +153,11 @@ JsonText& JsonText::raw(std::string_view json) {
 
 JsonText& JsonText::place(const void* first, size_t count) {
   return open('[').integer(reinterpret_cast<uintptr_t>(first)).integer(count).close(']');
+}
+
+void write_error(JsonText& out, const Error& error) {
+  out.key("message").string(error.message);
+  if (!error.value.empty()) out.key("value").raw(error.value);
 }
 
 Result<RowParts> row_parts(const Json& options) {

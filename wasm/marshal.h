@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "core/base/bytes.h"
+#include "core/base/effect.h"
 #include "core/base/json.h"
 #include "core/base/status.h"
 #include "core/collection/collection.h"
@@ -39,6 +40,8 @@ Result<uint64_t> whole_option(const Json& options, const char* name);
 Result<size_t> size_option(const Json& options, const char* name);  // also when it is 2^32 or more
 // `otherwise` where it is missing.
 bool flag_option(const Json& options, const char* name, bool otherwise);
+// Of the member "relaxed"; strict where it is missing.
+Durability durability_option(const Json& options);
 
 // Binary: a count, then that many strings (a length and bytes each).
 Result<std::vector<std::string>> read_strings(ByteReader& binary);
@@ -67,6 +70,9 @@ class JsonText {
 
   std::string text_;
 };
+
+// The members message and, where there is one, value; inside an open object.
+void write_error(JsonText& out, const Error& error);
 
 struct RowParts {
   bool payload = true;
