@@ -141,7 +141,7 @@ Task<Status> Database::promote() {
 Task<Status> Database::close() {
   State& state = *state_;
   ++state.era;
-  for (const auto& [name, live] : state.now.collections) live->cancelled = true, ++live->cancellations;
+  for (const auto& [name, live] : state.now.collections) ++live->cancellations;
   const AsyncLock::Held held = co_await state.turn.acquire();
   if (state.closed) co_return Status();
   Status status;

@@ -133,7 +133,7 @@ Task<Status> Database::State::compact(std::string name) {
 
 // Live rows are read and written again, a segment at a time. Writes wait; searches go on.
 Task<Status> Database::State::compact_on_demand(std::string name) {
-  find(name)->cancelled = false;
+  const uint64_t cancellations = find(name)->cancellations;
   const AsyncLock::Held held = co_await turn.acquire();
   CO_RETURN_IF_ERROR(check_writable());
   LiveCollection* found = find(name);
@@ -160,7 +160,7 @@ Task<Status> Database::State::compact_on_demand(std::string name) {
   };
   for (;;) {
     CO_ASSIGN_OR_RETURN(const BodyScan::Step step, scan.next());
-    if (live.cancelled) co_return stopped();
+    if (live.cancellations != cancellations) co_return stopped();
     if (step == BodyScan::Step::kEnd) break;
     if (step == BodyScan::Step::kWait) {
       CO_RETURN_IF_ERROR(co_await scan.arrival());
@@ -183,7 +183,7 @@ Task<Status> Database::State::compact_on_demand(std::string name) {
   }
   if (!builder.empty()) CO_RETURN_IF_ERROR(co_await write_segment(builder, entry, live));
   CO_RETURN_IF_ERROR(co_await store_index(fresh, entry));
-  if (live.cancelled) co_return stopped();
+  if (live.cancellations != cancellations) co_return stopped();
   CO_RETURN_IF_ERROR(co_await publish(std::move(next)));
   live.compaction_failed = false;
   live.memory = std::move(fresh);
@@ -215,7 +215,6 @@ void Database::cancel_compaction(std::string_view collection) {
   LiveCollection* live = state_->find(collection);
   if (live == nullptr) return;
   live->memory.cancel_compaction();
-  live->cancelled = true;
   ++live->cancellations;
 }
 

@@ -46,13 +46,13 @@ struct LiveCollection {
   std::map<uint64_t, std::vector<FramePlace>> frames;  // by file
   std::vector<StoredFrame> places;                     // in order of rows
   uint64_t places_changed = 0;                         // so many times
-  // Compaction on demand is under way: rows copied so far; and it is to stop.
-  bool compacting = false;
-  bool cancelled = false;
-  uint64_t cancellations = 0;      // of work in the background: whoever does it compares
+
+  // What goes on in the background.
+  bool compacting = false;         // on demand: rows are read and written again
+  size_t rows_copied = 0;          // of these, so far
+  uint64_t cancellations = 0;      // whoever works compares with when it began
   bool compaction_failed = false;  // and is not tried again by itself
   bool indexing_failed = false;    // nor this, until there is something new to index
-  size_t rows_copied = 0;
 
   // REQUIRES: segments hold the row.
   const StoredFrame& frame_of(RowId row) const;
