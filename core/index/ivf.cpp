@@ -226,15 +226,15 @@ bool IvfTraining::advance() {
       std::ranges::copy(state.unit, row.begin());
     }
     state.ready = end;
-    return false;
+    return true;
   }
   const MatrixView rows(sample, dim);
   const CodeKind kind = code_of(state.options);
   if (!state.code && VectorCode::is_trained(kind)) {
     if (kind == CodeKind::kPq8 || kind == CodeKind::kPq4) {
       if (!state.pieces) state.pieces.emplace(kind, state.metric, rows, state.options.pieces, state.options.seed);
-      if (state.pieces->advance(kSlice)) state.code = state.pieces->take();
-      return false;
+      if (!state.pieces->advance(kSlice)) state.code = state.pieces->take();
+      return true;
     }
     const size_t count = std::min(kCodeSampleRows, rows.count());
     std::vector<float> some;
@@ -244,14 +244,14 @@ bool IvfTraining::advance() {
       some.insert(some.end(), row.begin(), row.end());
     }
     state.code = VectorCode::train(kind, state.metric, {some, dim}, state.options.seed).value();
-    return false;
+    return true;
   }
   if (!state.code && !compares_vectors(state.options, state.table)) {
     state.code = VectorCode::make(kind, state.metric, dim, state.options.seed).value();
   }
   if (!state.places) {
     state.places.emplace(rows, state.partitions, state.metric == Metric::kCosine, state.options.seed);
-    return false;
+    return true;
   }
   return state.places->advance(kSlice);
 }

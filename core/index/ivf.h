@@ -81,9 +81,9 @@ class IvfTraining {
               const VectorTable* table);
   ~IvfTraining();
 
-  // Does a slice and tells whether this was the last. May throw std::bad_alloc.
+  // Does a slice; false once all is done. May throw std::bad_alloc.
   bool advance();
-  // REQUIRES: advance() returned true; once.
+  // REQUIRES: advance() was false; once.
   std::unique_ptr<Ivf> take();
 
  private:

@@ -84,7 +84,7 @@ IndexTraining::IndexTraining(const IndexOptions& options, const IndexPlace& plac
   ivf_.emplace(ivf_options(options_), place_.metric, place_.dim, std::move(sample_), rows, place_.vectors);
 }
 
-bool IndexTraining::advance() { return ivf_ && !ivf_->advance(); }
+bool IndexTraining::advance() { return ivf_ && ivf_->advance(); }
 
 std::unique_ptr<VectorIndex> IndexTraining::take() {
   if (ivf_) return ivf_->take();

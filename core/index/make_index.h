@@ -54,7 +54,7 @@ class IndexTraining {
   IndexTraining(const IndexOptions& options, const IndexPlace& place, std::vector<float> sample, size_t rows);
   // Does a slice; false once all is done.
   bool advance();
-  // The index, without a row. REQUIRES: advance() was false; called once.
+  // The index, without a row. REQUIRES: advance() was false; once.
   std::unique_ptr<VectorIndex> take();
 
  private:

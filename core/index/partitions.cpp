@@ -161,19 +161,19 @@ void PartitionTraining::finish() {
 }
 
 bool PartitionTraining::advance(size_t budget) {
-  if (done_) return true;
+  if (done_) return false;
   if (kmeans_) {
-    if (!kmeans_->advance(budget)) return false;
+    if (kmeans_->advance(budget)) return true;
     const std::vector<float> points = kmeans_->take();
     kmeans_.reset();
     if (count_ > kMostInOneStep && group_rows_.empty()) {
       partitions_.groups_ = LanePoints({points, rows_.dim()});
       group_rows_.assign(partitions_.groups_.count(), 0);
-      return false;
+      return true;
     }
     centroids_.insert(centroids_.end(), points.begin(), points.end());
     if (count_ <= kMostInOneStep || !begin_group()) finish();
-    return done_;
+    return !done_;
   }
   // The groups are there; which row belongs to which?
   const size_t cost = partitions_.groups_.count() * rows_.dim();
@@ -181,11 +181,11 @@ bool PartitionTraining::advance(size_t budget) {
     const uint32_t group = partitions_.groups_.nearest(rows_.row(group_of_.size())).point;
     group_of_.push_back(group);
     ++group_rows_[group];
-    if (budget < cost) return false;
+    if (budget < cost) return true;
     budget -= cost;
   }
   if (!begin_group()) finish();
-  return done_;
+  return !done_;
 }
 
 Partitions PartitionTraining::take() {

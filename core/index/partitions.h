@@ -59,9 +59,9 @@ class PartitionTraining {
   // where they are until the end. REQUIRES: count is at least 1; the rows are not none, and finite.
   PartitionTraining(MatrixView rows, size_t count, bool directions, uint64_t seed);
 
-  // Goes on for about `budget` multiplications and tells whether this is the end.
+  // Goes on for about `budget` multiplications; false once all is done.
   bool advance(size_t budget);
-  // REQUIRES: advance() returned true; once.
+  // REQUIRES: advance() was false; once.
   Partitions take();
 
  private:

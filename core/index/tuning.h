@@ -26,8 +26,8 @@ class Tuning {
   // is tried.
   Tuning(Metric metric, MatrixView rows, double recall, size_t most);
 
-  // Some comparisons, for at most some 8 ms; `live` are the rows that answers may name. False once all
-  // is done. What was added to the index or died meanwhile does no harm.
+  // Some comparisons, for at most some 8 ms; false once all is done. `live` are the rows that answers may name; what
+  // was added to the index or died meanwhile does no harm.
   bool advance(const VectorIndex& index, const RowSet& live);
   // REQUIRES: advance() was false.
   size_t effort() const;

@@ -84,7 +84,7 @@ Result<std::unique_ptr<VectorCode>> VectorCode::train(CodeKind kind, Metric metr
   if (kind == CodeKind::kSq8) return Sq8::train(metric, sample, seed);
   if (kind == CodeKind::kPq8 || kind == CodeKind::kPq4) {
     PqTraining training(kind, metric, sample, pieces, seed);
-    while (!training.advance(SIZE_MAX)) continue;
+    while (training.advance(SIZE_MAX)) continue;
     return training.take();
   }
   if (metric == Metric::kManhattan) return no_manhattan(kind);

@@ -54,7 +54,7 @@ bool KMeans::advance(size_t budget) {
     if (budget < points_.size()) break;
     budget -= points_.size();
   }
-  return done_;
+  return !done_;
 }
 
 void KMeans::finish_round() {

@@ -27,7 +27,7 @@ class KMeans {
   // REQUIRES: rows.size() is a multiple of dim, and not 0; options.count and options.rounds are at least 1.
   KMeans(std::vector<float> rows, size_t dim, KMeansOptions options);
 
-  // Goes on for about `budget` multiplications, or one row, and tells whether this is the end.
+  // Goes on for about `budget` multiplications, or one row; false once all is done.
   bool advance(size_t budget);
 
   // Sum of the squared distances of all rows to their points, in the last complete round.

@@ -301,16 +301,16 @@ void PqTraining::begin_piece() {
 }
 
 bool PqTraining::advance(size_t budget) {
-  if (books_.size() == pieces_) return true;
-  if (!kmeans_->advance(budget)) return false;
+  if (books_.size() == pieces_) return false;
+  if (kmeans_->advance(budget)) return true;
   const size_t width = piece_begin(books_.size() + 1, pieces_, dim_) - piece_begin(books_.size(), pieces_, dim_);
   std::vector<float> points = kmeans_->take();
   // Of a small sample there are fewer; the first one stands for what is missing.
   for (size_t at = points.size(); at < book_size(kind_) * width; ++at) points.push_back(points[at % width]);
   books_.emplace_back(MatrixView(points, width));
-  if (books_.size() == pieces_) return true;
+  if (books_.size() == pieces_) return false;
   begin_piece();
-  return false;
+  return true;
 }
 
 std::unique_ptr<VectorCode> PqTraining::take() {

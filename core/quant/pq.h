@@ -68,9 +68,9 @@ class PqTraining {
   // kPq4; as for VectorCode::train; the sample has rows.
   PqTraining(CodeKind kind, Metric metric, MatrixView sample, size_t pieces, uint64_t seed);
 
-  // Goes on for about `budget` multiplications and tells whether this is the end.
+  // Goes on for about `budget` multiplications; false once all is done.
   bool advance(size_t budget);
-  // REQUIRES: advance() returned true; once.
+  // REQUIRES: advance() was false; once.
   std::unique_ptr<VectorCode> take();
 
  private:

@@ -25,7 +25,7 @@ Sections written(const IvfOptions& options, const VectorTable& table, const Vect
     sample.insert(sample.end(), table.row(row).begin(), table.row(row).end());
   }
   IvfTraining training(options, Metric::kDot, kDim, std::move(sample), 1'000'000, in_memory);
-  while (!training.advance()) continue;
+  while (training.advance()) continue;
   const auto ivf = training.take();
   for (RowId row = 0; row < kRows; row += 2) ivf->add(row, table.row(row));
   return gathered(ivf->sections(true));

@@ -53,7 +53,7 @@ std::unique_ptr<Ivf> trained(const Made& made, const VectorTable& table, Metric 
     sample.insert(sample.end(), table.row(row).begin(), table.row(row).end());
   }
   IvfTraining training(options, metric, table.dim(), std::move(sample), table.count(), memory_of(made, table));
-  while (!training.advance()) continue;
+  while (training.advance()) continue;
   return training.take();
 }
 

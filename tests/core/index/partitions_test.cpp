@@ -11,7 +11,7 @@ namespace {
 
 Partitions trained(MatrixView rows, size_t count, bool directions = false, size_t budget = SIZE_MAX) {
   PartitionTraining training(rows, count, directions, 5);
-  while (!training.advance(budget)) continue;
+  while (training.advance(budget)) continue;
   return training.take();
 }
 

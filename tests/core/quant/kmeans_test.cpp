@@ -30,7 +30,7 @@ std::vector<float> clustered(Random& random, size_t count, size_t dim, size_t cl
 
 std::vector<float> points_of(std::vector<float> rows, size_t dim, KMeansOptions options, size_t budget = SIZE_MAX) {
   KMeans kmeans(std::move(rows), dim, options);
-  while (!kmeans.advance(budget)) continue;
+  while (kmeans.advance(budget)) continue;
   return kmeans.take();
 }
 
@@ -90,7 +90,7 @@ TEST_CASE("k-means comes nearer in every round") {
       double last = std::numeric_limits<double>::infinity(), first = 0;
       for (size_t rounds = 1; rounds <= 10; ++rounds) {
         KMeans kmeans(rows, dim, {.count = 25, .rounds = rounds, .directions = directions, .seed = 3});
-        while (!kmeans.advance(SIZE_MAX)) continue;
+        while (kmeans.advance(SIZE_MAX)) continue;
         // What rounding may do.
         REQUIRE(kmeans.inertia() <= last + 1e-5 * (1 + std::abs(last)));
         last = kmeans.inertia();
@@ -109,7 +109,7 @@ TEST_CASE("k-means finds clusters that are there") {
   // As many points as places: each row ends within its place's noise unless two places share a point.
   const std::vector<float> rows = clustered(random, 600, 8, 6);
   KMeans kmeans(rows, 8, {.count = 12, .rounds = 20, .seed = 5});
-  while (!kmeans.advance(SIZE_MAX)) continue;
+  while (kmeans.advance(SIZE_MAX)) continue;
   // Eight components of noise between -1 and 1.
   CHECK(kmeans.inertia() / 600 < 1.1 * 8 / 3);
 }
@@ -160,7 +160,7 @@ TEST_CASE("points without rows take some of the largest cluster's") {
   std::vector<float> rows(2000 * 2, 1.f);
   for (size_t i = 0; i < 200; ++i) rows[i] = random.between(-1, 1);
   KMeans kmeans(rows, 2, {.count = 40, .rounds = 8, .seed = 11});
-  while (!kmeans.advance(SIZE_MAX)) continue;
+  while (kmeans.advance(SIZE_MAX)) continue;
   std::vector<std::pair<float, float>> different;
   for (size_t i = 0; i < 40; ++i) different.emplace_back(kmeans.points()[2 * i], kmeans.points()[2 * i + 1]);
   std::sort(different.begin(), different.end());

@@ -166,7 +166,7 @@ TEST_CASE("pq learns the same in slices") {
   const Joined sample(varied_vectors(random, 20, 300));
   PqTraining slices(CodeKind::kPq8, Metric::kDot, sample.view(), 5, 3);
   size_t count = 1;
-  while (!slices.advance(5'000)) ++count;
+  while (slices.advance(5'000)) ++count;
   CHECK(count > 50);
   const Sections there = gathered(slices.take()->sections());
   const auto whole = VectorCode::train(CodeKind::kPq8, Metric::kDot, sample.view(), 3, 5).value();
