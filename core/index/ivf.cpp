@@ -172,13 +172,6 @@ Status Ivf::load(const SectionViews& sections, size_t rows, const VectorTable* t
   return {};
 }
 
-Result<std::unique_ptr<Ivf>> Ivf::from_sections(const SectionViews& sections, const IvfOptions& options, Metric metric,
-                                                size_t dim, const VectorTable* table, size_t rows) {
-  ASSIGN_OR_RETURN(std::unique_ptr<Ivf> ivf, learned(sections, options, metric, dim, table));
-  RETURN_IF_ERROR(ivf->load(sections, rows, table));
-  return ivf;
-}
-
 struct IvfTraining::State {
   IvfOptions options;
   Metric metric;

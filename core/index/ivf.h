@@ -56,10 +56,6 @@ class Ivf : public VectorIndex {
   // on anything but the sections of an index with these options, metric and dimension.
   static Result<std::unique_ptr<Ivf>> learned(const SectionViews& sections, const IvfOptions& options, Metric metric,
                                               size_t dim, const VectorTable* table);
-  // The same with the rows that it had, below `rows`. Codes are read from the sections or, where they are not there,
-  // made of the vectors in `table`.
-  static Result<std::unique_ptr<Ivf>> from_sections(const SectionViews& sections, const IvfOptions& options,
-                                                    Metric metric, size_t dim, const VectorTable* table, size_t rows);
 
  private:
   friend class IvfTraining;

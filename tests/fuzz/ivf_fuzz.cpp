@@ -3,7 +3,7 @@
 //
 // The first byte chooses the kind; four bytes are a change each: which section, where, what; or its length. See
 // scripts/fuzz for running and replaying.
-#include "core/index/ivf.h"
+#include "core/index/make_index.h"
 #include "tests/support/vectors.h"
 
 using namespace nearfield;
@@ -12,21 +12,21 @@ namespace {
 
 constexpr size_t kDim = 6, kRows = 80;
 
-constexpr IvfOptions kOptions[] = {{.kind = IndexKind::kIvfFlat, .code = CodeKind::kF32},
-                                   {.kind = IndexKind::kIvfFlat, .code = CodeKind::kRq8},
-                                   {.kind = IndexKind::kIvfPq, .code = CodeKind::kPq8},
-                                   {.kind = IndexKind::kIvfPq, .code = CodeKind::kPq4},
-                                   {.kind = IndexKind::kIvfRabitq}};
+constexpr IndexOptions kOptions[] = {{.kind = IndexKind::kIvfFlat, .code = CodeKind::kF32, .hnsw = {}},
+                                     {.kind = IndexKind::kIvfFlat, .code = CodeKind::kRq8, .hnsw = {}},
+                                     {.kind = IndexKind::kIvfPq, .code = CodeKind::kPq8, .hnsw = {}},
+                                     {.kind = IndexKind::kIvfPq, .code = CodeKind::kPq4, .hnsw = {}},
+                                     {.kind = IndexKind::kIvfRabitq, .code = CodeKind::kRaBitQ, .hnsw = {}}};
 
 // Half of the rows, so that loaded indexes can grow.
-Sections written(const IvfOptions& options, const VectorTable& table, const VectorTable* in_memory) {
+Sections written(const IndexOptions& options, const VectorTable& table, const IndexPlace& where) {
   std::vector<float> sample;
   for (RowId row = 0; row < kRows; ++row) {
     sample.insert(sample.end(), table.row(row).begin(), table.row(row).end());
   }
-  IvfTraining training(options, Metric::kDot, kDim, std::move(sample), 1'000'000, in_memory);
+  IndexTraining training(options, where, std::move(sample), 1'000'000);
   while (training.advance()) continue;
-  const auto ivf = training.take();
+  const std::unique_ptr<VectorIndex> ivf = training.take();
   for (RowId row = 0; row < kRows; row += 2) ivf->add(row, table.row(row));
   return gathered(ivf->sections(true));
 }
@@ -37,10 +37,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const VectorTable kTable = random_table(kRows, kDim, 1);
   if (size < 1) return 0;
   const size_t chosen = data[0] % (2 * std::size(kOptions));
-  const IvfOptions& options = kOptions[chosen / 2];
-  const VectorTable* const in_memory = chosen % 2 == 0 ? &kTable : nullptr;
+  const IndexOptions& options = kOptions[chosen / 2];
+  const IndexPlace where{Metric::kDot, kDim, chosen % 2 == 0 ? &kTable : nullptr};
   static std::vector<Sections> good(2 * std::size(kOptions));
-  if (good[chosen].empty()) good[chosen] = written(options, kTable, in_memory);
+  if (good[chosen].empty()) good[chosen] = written(options, kTable, where);
   Sections sections = good[chosen];
   for (size_t i = 1; i + 4 <= size; i += 4) {
     Section& section = sections[data[i] % sections.size()];
@@ -53,7 +53,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       section.bytes[place % section.bytes.size()] = data[i + 3];
     }
   }
-  const auto ivf = Ivf::from_sections(sections, options, Metric::kDot, kDim, in_memory, kRows);
+  const auto ivf = load_index(sections, options, where, kRows);
   if (!ivf.ok()) return 0;
   const RowSet all(kRows, true);
   std::vector<Scored> found;

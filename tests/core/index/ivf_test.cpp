@@ -5,6 +5,7 @@
 
 #include "core/base/hash.h"
 #include "core/index/flat.h"
+#include "core/index/make_index.h"
 #include "tests/support/index_search.h"
 #include "tests/support/vectors.h"
 
@@ -63,16 +64,19 @@ std::unique_ptr<Ivf> built(const Made& made, const VectorTable& table, Metric me
   return ivf;
 }
 
-Result<std::unique_ptr<Ivf>> read(const SectionViews& sections, const Made& made, const VectorTable& table,
-                                  Metric metric, size_t partitions = 0) {
-  IvfOptions options = made.options;
-  options.partitions = partitions;
-  return Ivf::from_sections(sections, options, metric, table.dim(), memory_of(made, table), table.count());
+IndexOptions schema_of(const Made& made, size_t partitions = 0) {
+  return {.kind = made.options.kind, .code = made.options.code, .hnsw = {}, .partitions = partitions};
+}
+
+Result<std::unique_ptr<VectorIndex>> read(const SectionViews& sections, const Made& made, const VectorTable& table,
+                                          Metric metric, size_t partitions = 0) {
+  const IndexPlace place{metric, table.dim(), memory_of(made, table)};
+  return load_index(sections, schema_of(made, partitions), place, table.count());
 }
 
 RowSet all_rows(const VectorTable& table) { return RowSet(table.count(), true); }
 
-std::vector<Scored> found_by(const Ivf& ivf, std::span<const float> query, const RowSet& allowed, size_t limit,
+std::vector<Scored> found_by(const VectorIndex& ivf, std::span<const float> query, const RowSet& allowed, size_t limit,
                              size_t candidates, size_t effort, size_t* compared = nullptr) {
   size_t count = 0;
   std::vector<Scored> found;
@@ -82,7 +86,7 @@ std::vector<Scored> found_by(const Ivf& ivf, std::span<const float> query, const
 }
 
 // What holds for whatever is found: wanted rows, once each, in order, as many as there must be.
-void check_found(const Ivf& ivf, const std::vector<Scored>& found, const RowSet& allowed, size_t limit,
+void check_found(const VectorIndex& ivf, const std::vector<Scored>& found, const RowSet& allowed, size_t limit,
                  size_t candidates) {
   RowSet seen(allowed.size());
   for (size_t i = 0; i < found.size(); ++i) {
@@ -312,7 +316,7 @@ TEST_CASE("an index that was saved and loaded answers and grows as if it had nev
           write_sections(gathered((*back)->sections(with_codes)), again);
           REQUIRE(again == bytes);
           if (saved_at != 300) continue;
-          const auto same = [&](const Ivf& a, const Ivf& b) {
+          const auto same = [&](const VectorIndex& a, const VectorIndex& b) {
             for (RowId row = 0; row < 700; row += 51) {
               const auto one = found_by(a, table.row(row), all_rows(table), 10, 40, 3);
               const auto other = found_by(b, table.row(row), all_rows(table), 10, 40, 3);
@@ -384,9 +388,9 @@ TEST_CASE("sections of another index are refused") {
   REQUIRE(read(written, made, table, Metric::kEuclidean).ok());
   CHECK(read(written, made, table, Metric::kCosine).code() == Code::kFormatError);
   CHECK(read(written, kMade[6], table, Metric::kEuclidean).code() == Code::kFormatError);
-  const IvfOptions& options = made.options;
-  CHECK(Ivf::from_sections(written, options, Metric::kEuclidean, 6, &table, 60).code() == Code::kFormatError);
-  CHECK(Ivf::from_sections(written, options, Metric::kEuclidean, 5, &table, 59).code() == Code::kFormatError);
+  const IndexOptions options = schema_of(made);
+  CHECK(load_index(written, options, {Metric::kEuclidean, 6, &table}, 60).code() == Code::kFormatError);
+  CHECK(load_index(written, options, {Metric::kEuclidean, 5, &table}, 59).code() == Code::kFormatError);
   for (size_t section = 0; section < written.size(); ++section) {
     CAPTURE(written[section].name);
     Sections damaged = written;
