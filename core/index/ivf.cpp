@@ -181,7 +181,7 @@ struct IvfTraining::State {
   const VectorTable* table;
   size_t ready = 0;  // floats of the sample that are as partitions are compared
   std::optional<PartitionTraining> places;
-  std::optional<PqTraining> pieces;
+  std::optional<PqTraining> pq;
   std::unique_ptr<const VectorCode> code;
   std::vector<float> unit;
 };
@@ -225,8 +225,8 @@ bool IvfTraining::advance() {
   const CodeKind kind = code_of(state.options);
   if (!state.code && VectorCode::is_trained(kind)) {
     if (kind == CodeKind::kPq8 || kind == CodeKind::kPq4) {
-      if (!state.pieces) state.pieces.emplace(kind, state.metric, rows, state.options.pieces, state.options.seed);
-      if (!state.pieces->advance(kSlice)) state.code = state.pieces->take();
+      if (!state.pq) state.pq.emplace(kind, state.metric, rows, state.options.sub_vectors, state.options.seed);
+      if (!state.pq->advance(kSlice)) state.code = state.pq->take();
       return true;
     }
     const size_t count = std::min(kCodeSampleRows, rows.count());

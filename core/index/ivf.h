@@ -7,7 +7,7 @@
 //   kind         what lists hold                                    bytes a row at 384 dimensions
 //   ivf_flat     nothing, where the vectors are in memory and the   4 beside the vectors
 //                code is f32; else codes of f32, f16, sq8, rq8, rq4 those of the code
-//   ivf_pq       codes of pq or pq4                                 112, with 96 pieces of 8 bits
+//   ivf_pq       codes of pq or pq4                                 112, with 96 sub-vectors of 8 bits
 //   ivf_rabitq   codes of rabitq                                    64
 //
 // and 4 bytes for the row, and for each partition half a block of 32 rows (pq4, rabitq) or 8 that is empty on average.
@@ -29,7 +29,7 @@ struct IvfOptions {
   // 1..65,536, but at most an eighth of the rows that were learned from; 0: four times the square root of the rows to
   // come, but at least 40 of these each.
   size_t partitions = 0;
-  size_t pieces = 0;  // of ivf_pq: 1..dimension; 0: about a fourth of it
+  size_t sub_vectors = 0;  // of ivf_pq: 1..dimension; 0: about a fourth of it
   uint64_t seed = 100;
 };
 

@@ -38,9 +38,9 @@ Status check_code(IndexKind kind, CodeKind code, Metric metric, std::string_view
   if (rotates && metric == Metric::kManhattan) {
     return refused("rotates vectors, which changes manhattan distances; use f32, f16 or sq8");
   }
-  const bool pieces = code == CodeKind::kPq8 || code == CodeKind::kPq4;
-  if (kind == IndexKind::kIvfPq && !pieces) return refused("is not for the kind ivf_pq, which compares pq or pq4");
-  if (kind != IndexKind::kIvfPq && pieces) return refused("is for the kind ivf_pq");
+  const bool cuts = code == CodeKind::kPq8 || code == CodeKind::kPq4;
+  if (kind == IndexKind::kIvfPq && !cuts) return refused("is not for the kind ivf_pq, which compares pq or pq4");
+  if (kind != IndexKind::kIvfPq && cuts) return refused("is for the kind ivf_pq");
   if (kind == IndexKind::kIvfRabitq && code != CodeKind::kRaBitQ) return refused("is not for the kind ivf_rabitq");
   if (kind == IndexKind::kIvfFlat && code == CodeKind::kRaBitQ) return refused("is for the kinds flat and ivf_rabitq");
   if (kind == IndexKind::kHnsw && code == CodeKind::kRaBitQ) {

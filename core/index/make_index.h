@@ -18,7 +18,7 @@ struct IndexOptions {
   CodeKind code = CodeKind::kF32;  // what is compared; not f32 with the kind flat, which is a scan without an index
   HnswOptions hnsw;
   size_t partitions = 0;   // as IvfOptions
-  size_t sub_vectors = 0;  // as IvfOptions::pieces
+  size_t sub_vectors = 0;  // as IvfOptions
 };
 
 // What of an index depends on its collection.

@@ -74,7 +74,7 @@ Result<std::unique_ptr<VectorCode>> VectorCode::make(CodeKind kind, Metric metri
 }
 
 Result<std::unique_ptr<VectorCode>> VectorCode::train(CodeKind kind, Metric metric, MatrixView sample, uint64_t seed,
-                                                      size_t pieces) {
+                                                      size_t sub_vectors) {
   assert(sample.dim() <= kMaxCodeDim);
   if (!is_trained(kind)) return not_made(kind, "does not learn from rows");
   if (sample.count() == 0) {
@@ -83,7 +83,7 @@ Result<std::unique_ptr<VectorCode>> VectorCode::train(CodeKind kind, Metric metr
   }
   if (kind == CodeKind::kSq8) return Sq8::train(metric, sample, seed);
   if (kind == CodeKind::kPq8 || kind == CodeKind::kPq4) {
-    PqTraining training(kind, metric, sample, pieces, seed);
+    PqTraining training(kind, metric, sample, sub_vectors, seed);
     while (training.advance(SIZE_MAX)) continue;
     return training.take();
   }

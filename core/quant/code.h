@@ -10,7 +10,7 @@
 //   sq8    d, rounded up to 16, + 16                           yes       all                 slow
 //   rq8    D + 16                                              no        all but manhattan   fast
 //   rq4    D / 2 + 16                                          no        all but manhattan   fast
-//   pq     m, rounded up to 16, + 16; m pieces, about d / 4    yes       all                 no
+//   pq     m, rounded up to 16, + 16; m (pq.h) is about d / 4  yes       all                 no
 //   pq4    m / 2, rounded up to 16, + 16                       yes       all                 no
 //   rabitq D / 8 + 16, D at least 256                          yes       all but manhattan   no
 //
@@ -72,12 +72,12 @@ class VectorCode {
   // trained and for one this version does not have. REQUIRES: 1 <= dim <= kMaxCodeDim.
   static Result<std::unique_ptr<VectorCode>> make(CodeKind kind, Metric metric, size_t dim, uint64_t seed);
 
-  // A code that learns from `sample`, rows like those it will encode: a few thousand are plenty. `pieces` is for pq and
-  // pq4: into how many a row is cut, at most the dimension; 0 for about a fourth of it. Fails with kInvalidArgument for
-  // a sample without rows, with kUnsupported for a kind that needs no training or a metric it does not preserve.
-  // REQUIRES: sample.dim() <= kMaxCodeDim; all components finite.
+  // A code that learns from `sample`, rows like those it will encode: a few thousand are plenty. `sub_vectors` is for
+  // pq and pq4: into how many a row is cut, at most the dimension; 0 for about a fourth of it. Fails with
+  // kInvalidArgument for a sample without rows, with kUnsupported for a kind that needs no training or a metric it does
+  // not preserve. REQUIRES: sample.dim() <= kMaxCodeDim; all components finite.
   static Result<std::unique_ptr<VectorCode>> train(CodeKind kind, Metric metric, MatrixView sample, uint64_t seed,
-                                                   size_t pieces = 0);
+                                                   size_t sub_vectors = 0);
 
   virtual ~VectorCode() = default;
   VectorCode(const VectorCode&) = delete;

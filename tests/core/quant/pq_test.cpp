@@ -13,8 +13,8 @@ constexpr CodeKind kKinds[] = {CodeKind::kPq8, CodeKind::kPq4};
 constexpr Metric kMetrics[] = {Metric::kCosine, Metric::kDot, Metric::kEuclidean, Metric::kManhattan};
 
 std::unique_ptr<VectorCode> trained(CodeKind kind, Metric metric, const std::vector<std::vector<float>>& sample,
-                                    size_t pieces = 0) {
-  return VectorCode::train(kind, metric, Joined(sample).view(), 3, pieces).value();
+                                    size_t sub_vectors = 0) {
+  return VectorCode::train(kind, metric, Joined(sample).view(), 3, sub_vectors).value();
 }
 
 // What a code stands for, from its bytes and the code's sections by the definition: a direction with its factor, or the
@@ -22,15 +22,15 @@ std::unique_ptr<VectorCode> trained(CodeKind kind, Metric metric, const std::vec
 std::vector<float> decoded(const VectorCode& code, std::span<const uint8_t> bytes) {
   const Sections sections = gathered(code.sections());
   const auto books = section_values<float>(sections, "code.books").value();
-  const size_t pieces = section_values<uint32_t>(sections, "code.pieces").value()[0];
+  const size_t sub_vectors = section_values<uint32_t>(sections, "code.pieces").value()[0];
   const float scale = section_values<float>(sections, "code.scale").value()[0];
   const size_t size = code.kind() == CodeKind::kPq8 ? 256 : 16, dim = code.dim();
   const CodeTail tail = load_tail(bytes.data() + bytes.size() - sizeof(CodeTail));
   std::vector<float> row;
   const float* book = books.data();
-  for (size_t piece = 0; piece < pieces; ++piece) {
-    const size_t width = (piece + 1) * dim / pieces - piece * dim / pieces;
-    const size_t number = size == 256 ? bytes[piece] : bytes[piece / 2] >> piece % 2 * 4 & 15;
+  for (size_t sub_vector = 0; sub_vector < sub_vectors; ++sub_vector) {
+    const size_t width = (sub_vector + 1) * dim / sub_vectors - sub_vector * dim / sub_vectors;
+    const size_t number = size == 256 ? bytes[sub_vector] : bytes[sub_vector / 2] >> sub_vector % 2 * 4 & 15;
     for (size_t j = 0; j < width; ++j) row.push_back(book[number * width + j] * tail.scale / scale);
     book += size * width;
   }
@@ -41,28 +41,28 @@ double distance(std::span<const float> a, std::span<const float> b) { return -ex
 
 }  // namespace
 
-TEST_CASE("pq's pieces fill the bytes they take") {
-  CHECK(Pq::default_pieces(CodeKind::kPq8, 384) == 96);
-  CHECK(Pq::default_pieces(CodeKind::kPq4, 384) == 96);
-  CHECK(Pq::default_pieces(CodeKind::kPq8, 1) == 1);
-  CHECK(Pq::default_pieces(CodeKind::kPq8, 8) == 8);
-  CHECK(Pq::default_pieces(CodeKind::kPq8, 100) == 32);
+TEST_CASE("pq's sub-vectors fill the bytes they take") {
+  CHECK(Pq::default_sub_vectors(CodeKind::kPq8, 384) == 96);
+  CHECK(Pq::default_sub_vectors(CodeKind::kPq4, 384) == 96);
+  CHECK(Pq::default_sub_vectors(CodeKind::kPq8, 1) == 1);
+  CHECK(Pq::default_sub_vectors(CodeKind::kPq8, 8) == 8);
+  CHECK(Pq::default_sub_vectors(CodeKind::kPq8, 100) == 32);
   const std::vector<std::vector<float>> one = {std::vector<float>(384, 1.f)};
   CHECK(trained(CodeKind::kPq8, Metric::kDot, one)->code_bytes() == 112);
   CHECK(trained(CodeKind::kPq4, Metric::kDot, one)->code_bytes() == 64);
   CHECK(trained(CodeKind::kPq4, Metric::kDot, one, 192)->code_bytes() == 112);
-  CHECK(static_cast<Pq&>(*trained(CodeKind::kPq8, Metric::kDot, one, 1'000)).pieces() == 384);
+  CHECK(static_cast<Pq&>(*trained(CodeKind::kPq8, Metric::kDot, one, 1'000)).sub_vectors() == 384);
 }
 
-TEST_CASE("pq keeps of each piece the nearest that was learned, and is as wrong as that") {
+TEST_CASE("pq keeps of each sub-vector the nearest that was learned, and is as wrong as that") {
   Random random(1);
   for (const CodeKind kind : kKinds) {
     for (const Metric metric : kMetrics) {
-      for (const auto& [dim, pieces] :
+      for (const auto& [dim, sub_vectors] :
            {std::pair<size_t, size_t>{1, 0}, {3, 2}, {8, 0}, {100, 0}, {100, 7}, {384, 96}}) {
-        CAPTURE(code_kind_name(kind), metric_name(metric), dim, pieces);
+        CAPTURE(code_kind_name(kind), metric_name(metric), dim, sub_vectors);
         const auto sample = varied_vectors(random, dim, 300);
-        const auto code = trained(kind, metric, sample, pieces);
+        const auto code = trained(kind, metric, sample, sub_vectors);
         const auto rows = varied_vectors(random, dim, 40);
         const Encoded encoded(*code, rows);
         const double steps = kind == CodeKind::kPq8 ? 510 : 126;
@@ -73,11 +73,11 @@ TEST_CASE("pq keeps of each piece the nearest that was learned, and is as wrong 
             const std::vector<float> stored = decoded(*code, {encoded.rows[i], code->code_bytes()});
             const double exact = exact_score(metric, query, rows[i]), norm = vector_norm(rows[i]);
             const CodeTail tail = load_tail(encoded.rows[i] + code->code_bytes() - sizeof(CodeTail));
-            const auto count = static_cast<double>(static_cast<Pq&>(*code).pieces());
+            const auto count = static_cast<double>(static_cast<Pq&>(*code).sub_vectors());
             if (metric == Metric::kManhattan) {
               const double away = -exact_score(metric, stored, rows[i]);
-              // A piece's distances differ by no more than the learned ones are apart, which is at most 2 a component
-              // in units of the scale; rows beyond what was learned end at its edge, and add nothing to that.
+              // A sub-vector's distances differ by no more than the learned ones are apart, which is at most 2 a
+              // component in units of the scale; rows beyond what was learned end at its edge, and add nothing to that.
               const float scale = section_values<float>(gathered(code->sections()), "code.scale").value()[0];
               const double widest = 2.0 * std::ceil(static_cast<double>(dim) / count) / scale;
               REQUIRE(std::abs(scores[i] - exact) <= away + count * widest / steps + 1e-4 * (1 + std::abs(exact)));
@@ -89,7 +89,7 @@ TEST_CASE("pq keeps of each piece the nearest that was learned, and is as wrong 
             }
             std::vector<float> unit = rows[i];
             for (float& component : unit) component = static_cast<float>(component / norm);
-            // Products of a unit query with learned pieces of directions: between -1 and 1.
+            // Products of a unit query with learned parts of directions: between -1 and 1.
             const double error = distance(unit, stored) + count * 2 / steps * tail.scale + 1e-5;
             if (metric == Metric::kCosine) REQUIRE(std::abs(scores[i] - exact) <= error);
             if (metric == Metric::kDot) REQUIRE(std::abs(scores[i] - exact) <= error * query_norm * norm);
@@ -135,9 +135,9 @@ TEST_CASE("pq learns rows that are few by heart") {
 TEST_CASE("32 rows side by side get the scores of their codes") {
   Random random(3);
   for (const Metric metric : kMetrics) {
-    for (const size_t pieces : {1, 5, 33, 96}) {
+    for (const size_t sub_vectors : {1, 5, 33, 96}) {
       const auto rows = varied_vectors(random, 96, 32);
-      const auto made = trained(CodeKind::kPq4, metric, rows, pieces);
+      const auto made = trained(CodeKind::kPq4, metric, rows, sub_vectors);
       const auto& code = static_cast<const Pq&>(*made);
       const Encoded encoded(code, rows);
       PreparedQuery prepared;
@@ -188,7 +188,7 @@ TEST_CASE("pq's sections are checked when they are read") {
         std::memcpy(damaged[section].bytes.data() + at, &value, sizeof value);
         return VectorCode::from_sections(damaged).code() == Code::kFormatError;
       };
-      for (const uint32_t pieces : {0u, 11u, UINT32_MAX}) CHECK(refused(1, 0, pieces));
+      for (const uint32_t sub_vectors : {0u, 11u, UINT32_MAX}) CHECK(refused(1, 0, sub_vectors));
       for (const float scale : {0.f, -1.f, INFINITY, NAN}) CHECK(refused(2, 0, scale));
       if (metric == Metric::kDot) CHECK(refused(2, 0, 2.f));
       for (const float component : {INFINITY, -INFINITY, NAN, 1e30f}) CHECK(refused(3, 40, component));
