@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/base/spelling.h"
 #include "core/quant/float_code.h"
 #include "core/quant/pq.h"
 #include "core/quant/rabitq.h"
@@ -13,6 +14,12 @@
 namespace nearfield {
 
 namespace {
+
+constexpr Spelling<CodeKind> kNames[] = {
+#define NEARFIELD_CODE(name, number, spelling) {CodeKind::k##name, spelling},
+#include "core/quant/codes.def"
+#undef NEARFIELD_CODE
+};
 
 constexpr std::string_view kHeaderName = "code.header";
 
@@ -29,27 +36,9 @@ Error no_manhattan(CodeKind kind) {
 
 }  // namespace
 
-std::string_view code_kind_name(CodeKind kind) {
-  switch (kind) {
-#define NEARFIELD_CODE(name, number, spelling) \
-  case CodeKind::k##name: return spelling;
-#include "core/quant/codes.def"
-#undef NEARFIELD_CODE
-  }
-  return "";
-}
+std::string_view code_kind_name(CodeKind kind) { return name_in(kNames, kind); }
 
-Result<CodeKind> parse_code_kind(std::string_view name) {
-#define NEARFIELD_CODE(identifier, number, spelling) \
-  if (name == spelling) return CodeKind::k##identifier;
-#include "core/quant/codes.def"
-#undef NEARFIELD_CODE
-  std::string known;
-#define NEARFIELD_CODE(identifier, number, spelling) known += known.empty() ? spelling : ", " spelling;
-#include "core/quant/codes.def"
-#undef NEARFIELD_CODE
-  return Error{Code::kInvalidArgument, "unknown code " + shown(name) + "; known are " + known, shown(name)};
-}
+Result<CodeKind> parse_code_kind(std::string_view name) { return parse_by(kNames, "code", name); }
 
 bool VectorCode::is_trained(CodeKind kind) {
   return kind == CodeKind::kSq8 || kind == CodeKind::kPq8 || kind == CodeKind::kPq4 || kind == CodeKind::kRaBitQ;

@@ -92,4 +92,20 @@ inline std::vector<float> scores_of(const VectorCode& code, std::span<const floa
   return scores;
 }
 
+// The root mean square of a code's errors, over all pairs of 60 random vectors.
+inline double mean_error(const VectorCode& code, Random& random) {
+  std::vector<std::vector<float>> vectors;
+  for (size_t i = 0; i < 60; ++i) vectors.push_back(random_vector(random, code.dim()));
+  const Encoded encoded(code, vectors);
+  double squares = 0;
+  for (const auto& query : vectors) {
+    const std::vector<float> scores = scores_of(code, query, encoded);
+    for (size_t i = 0; i < vectors.size(); ++i) {
+      const double error = scores[i] - exact_score(code.metric(), query, vectors[i]);
+      squares += error * error;
+    }
+  }
+  return std::sqrt(squares / 3600);
+}
+
 }  // namespace nearfield

@@ -66,19 +66,7 @@ TEST_CASE("rq8 keeps the error it promises") {
 TEST_CASE("rq8's errors are as small on average as its header says") {
   Random random(2);
   for (const size_t dim : {128, 384, 1536}) {
-    std::vector<std::vector<float>> vectors;
-    for (size_t i = 0; i < 60; ++i) vectors.push_back(random_vector(random, dim));
-    const Rq8 code(Metric::kCosine, dim, 3);
-    const Encoded encoded(code, vectors);
-    double squares = 0;
-    for (const auto& query : vectors) {
-      const std::vector<float> scores = scores_of(code, query, encoded);
-      for (size_t i = 0; i < vectors.size(); ++i) {
-        const double error = scores[i] - exact_score(Metric::kCosine, query, vectors[i]);
-        squares += error * error;
-      }
-    }
-    const double mean = std::sqrt(squares / 3600);
+    const double mean = mean_error(Rq8(Metric::kCosine, dim, 3), random);
     const double promised = 1.0 / 145 / std::sqrt(static_cast<double>(dim));
     CHECK(mean < 1.25 * promised);
     CHECK(mean > 0.5 * promised);
