@@ -39,6 +39,10 @@ Task<Status> Database::State::finish_index(std::string name) {
         co_return Error{Code::kAborted, "the indexing of " + shown(name) + " was stopped", ""};
       }
       const IndexStep step = live->memory.advance_index();
+      if (live->memory.gave_up_index()) {
+        co_return Error{Code::kOutOfMemory,
+                        "there is no memory for the index of " + shown(name) + "; its points are scanned instead", ""};
+      }
       if (step == IndexStep::kDone) co_return Status();
       away = step == IndexStep::kAway;
     }
@@ -59,7 +63,15 @@ Task<Status> Database::State::index_stored(std::string name, uint64_t cancellati
   const bool learning = live->memory.wants_sample();
   std::vector<float> sample, vector;
   RowSet wanted = learning ? live->memory.sample_rows() : live->memory.rows_to_index();
-  if (learning) sample.reserve(wanted.count() * live->memory.schema().dimension);
+  if (learning) {
+    // The largest piece of memory that is asked for at once.
+    try {
+      sample.reserve(wanted.count() * live->memory.schema().dimension);
+    } catch (const std::bad_alloc&) {
+      live->memory.give_up_index();
+      co_return Status();
+    }
+  }
   // The next rows are likely to lie in the same frame.
   BodyScan scan(now, cache, *live, std::move(wanted), learning ? FrameCache::Use::kOnce : FrameCache::Use::kAgain);
   for (;;) {

@@ -365,7 +365,7 @@ CollectionInfo Collection::info() const {
   info.tombstones = state.rows.count() - state.live_count;
   info.kind = state.index ? state.index->kind() : IndexKind::kFlat;
   if (state.index) info.code = state.index->code();
-  info.reason = state.choice.reason;
+  info.reason = state.reason();
   info.unindexed = unindexed();
   if (state.index) info.effort = state.effort > 0 ? state.effort : default_effort(*state.index);
   info.index_bytes = state.postings.memory_bytes() + (state.index ? state.index->memory_bytes() : 0);
@@ -449,8 +449,20 @@ std::pair<size_t, size_t> Collection::compaction_progress() const {
 bool Collection::has_graph() const { return state_->index && state_->index->kind() == IndexKind::kHnsw; }
 
 IndexStep Collection::advance_index() {
-  return state_->advance_index(rows_indexed_at_once(state_->choice.kind, state_->schema.dimension));
+  try {
+    return state_->advance_index(rows_indexed_at_once(state_->choice.kind, state_->schema.dimension));
+  } catch (const std::bad_alloc&) {
+    give_up_index();
+    return IndexStep::kDone;
+  }
 }
+
+void Collection::give_up_index() {
+  state_->drop_index();
+  state_->gave_up = true;
+}
+
+bool Collection::gave_up_index() const { return state_->gave_up; }
 
 bool Collection::indexing() const { return state_->wants_training() || state_->wants_tuning() || unindexed() > 0; }
 
@@ -465,8 +477,11 @@ size_t Collection::unindexed() const {
 
 void Collection::renew_index() {
   State& state = *state_;
-  if (state.deferred || state.stale || state.learned_rows == 0) return;
-  if (state.live_vector_count > state.learned_rows / 4 * 5) state.drop_index();
+  if (state.deferred || state.stale) return;
+  const bool outgrown = state.learned_rows > 0 && state.live_vector_count > state.learned_rows / 4 * 5;
+  if (!outgrown && !state.gave_up) return;
+  state.drop_index();
+  state.choose_index();
 }
 
 bool Collection::wants_sample() const {
@@ -474,7 +489,13 @@ bool Collection::wants_sample() const {
 }
 RowSet Collection::sample_rows() const { return state_->sample_rows(); }
 RowSet Collection::random_rows(size_t count, uint64_t seed) const { return state_->random_rows(count, seed); }
-void Collection::take_sample(std::vector<float> sample) { state_->take_sample(std::move(sample)); }
+void Collection::take_sample(std::vector<float> sample) {
+  try {
+    state_->take_sample(std::move(sample));
+  } catch (const std::bad_alloc&) {
+    give_up_index();
+  }
+}
 
 RowSet Collection::rows_to_index() const {
   const State& state = *state_;
@@ -492,7 +513,12 @@ void Collection::index_row(RowId row, std::span<const float> vector) {
   State& state = *state_;
   const bool wanted = state.index && !state.deferred && !state.stale && state.live.contains(row) &&
                       state.with_vector.contains(row) && !state.index->rows().contains(row);
-  if (wanted) state.index->add(row, vector);
+  if (!wanted) return;
+  try {
+    state.index->add(row, vector);
+  } catch (const std::bad_alloc&) {
+    give_up_index();
+  }
 }
 
 }  // namespace nearfield

@@ -217,14 +217,18 @@ class Collection {
 
   // Rows that are scanned in each search because the index does not have them yet: apply() adds a few rows at once, so
   // that no call takes long, and leaves the rest, and learning from them, to this. Does the next slice.
+  // What there is no memory for is given up: searches then scan all rows, until renew_index().
   IndexStep advance_index();
+  void give_up_index();
+  bool gave_up_index() const;
   // Whether there is more for it to do.
   bool indexing() const;
   // How many rows are still to be looked at, dead ones among them. 0 where there will be no index.
   size_t unindexed() const;
   // How many rows the index has.
   size_t indexed() const;
-  // Lets go of an index that was, or is being, learned from a fifth fewer rows than there are, to be learned again.
+  // Lets go of an index that was, or is being, learned from a fifth fewer rows than there are, to be learned again; and
+  // begins again with one that was given up.
   void renew_index();
   // After kAway, for whoever reads vectors: the rows to learn from, or, where there is an index, the next ones to be in
   // it; and what was read. Rows that were meanwhile deleted or indexed are passed over.

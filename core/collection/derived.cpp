@@ -68,8 +68,12 @@ void Collection::State::derive_removed(RowId row) {
   }
 }
 
+std::string_view Collection::State::reason() const {
+  return gave_up ? "there was no memory for an index; optimize() tries again" : std::string_view(choice.reason);
+}
+
 void Collection::State::choose_index() {
-  if (deferred || stale || index) return;
+  if (deferred || stale || index || gave_up) return;
   if (schema.dimension == 0) {
     choice = {IndexKind::kFlat, "the collection stores no vectors"};
     return;
@@ -86,7 +90,7 @@ void Collection::State::choose_index() {
 }
 
 bool Collection::State::wants_training() const {
-  return !deferred && !stale && !index && schema.dimension > 0 && learns(index_options()) &&
+  return !deferred && !stale && !index && !gave_up && schema.dimension > 0 && learns(index_options()) &&
          live_vector_count >= kLeastRowsToLearn;
 }
 
@@ -184,6 +188,7 @@ void Collection::State::drop_index() {
   tuning.reset();
   effort = tuned_rows = learned_rows = 0;
   unindexed = 0;
+  gave_up = false;
 }
 
 void Collection::State::rebuild() {

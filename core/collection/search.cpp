@@ -107,7 +107,7 @@ bool scan_is_cheaper(const VectorIndex& index, const HnswOptions& graph, size_t 
 std::optional<std::vector<Scored>> Collection::State::ask_index(const SearchRequest& request, const RowSet& searchable,
                                                                 size_t limit, LegResult& leg) const {
   leg.strategy = index_kind_name(IndexKind::kFlat);
-  leg.reason = choice.reason;
+  leg.reason = reason();
   if (!index || stale) return std::nullopt;
   if (request.exact) {
     leg.reason = "the request asks for exact results";

@@ -50,6 +50,7 @@ struct Collection::State {
   size_t learned_rows = 0;                  // live rows when it was learned; 0: it learns nothing
   RowId unindexed = 0;                      // the first row that advance_index() has to look at
   Choice choice;                            // the kind of index there is or will be, and why
+  bool gave_up = false;                     // there was no memory for an index; none is begun
   bool deferred = false;                    // apply() leaves derived state alone
   bool stale = false;                       // derived state misses rows
 
@@ -91,6 +92,8 @@ struct Collection::State {
   RowSet sample_rows() const;
   void take_sample(std::vector<float> sample);
   void drop_index();
+  // Why the index is what it is.
+  std::string_view reason() const;
   // From nothing, for the live rows.
   void rebuild();
   // Starts, without a row, with the kind of index that `other` has, for rows that will come from there.

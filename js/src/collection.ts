@@ -358,8 +358,8 @@ export class Collection<Payload extends object = Record<string, unknown>> {
   /**
    * Brings the index up to date and drops what deleted and replaced points left behind, in steps of a few milliseconds:
    * searches and writes go on. Both happen by themselves: the index follows a little later than the writes, the rest is
-   * dropped once half of the collection is dead. Throws Aborted after `signal`, and Conflict while another one is under
-   * way; no point has changed then.
+   * dropped once half of the collection is dead. Throws Aborted after `signal`, Conflict while another one is under
+   * way, and OutOfMemory where the index does not fit, which searches then do without; no point has changed then.
    */
   async optimize(options?: OptimizeOptions): Promise<void> {
     const { signal, onProgress } = readOptions(options, 'optimize', ['signal', 'onProgress']);

@@ -9,7 +9,7 @@ import { openSpecs } from 'nearfield/specs';
 import { MemoryVolume } from '../../dist/volumes/memory.js';
 import { NodeVolume } from '../../dist/volumes/node.js';
 import { breakMemory, engineWithPages, watchMemories } from './instances.mjs';
-import { rejectsWith, temporaryFolder } from './support.mjs';
+import { random, randomVector, rejectsWith, temporaryFolder } from './support.mjs';
 
 const schema = { dimension: 2, text: {} };
 const points = (prefix, count) =>
@@ -282,3 +282,50 @@ test('out of memory: calls that only read, or had not begun, change nothing; a w
   assert.equal(await found.count(), acknowledged.size + 1);
   await again.close();
 });
+
+// In each case rows, and what saving them takes, fit; what an index learns from does not fit as well.
+for (const [pages, rows, schema] of [
+  [1600, 40_000, { index: 'ivf_flat' }],
+  [600, 20_000, { index: 'ivf_rabitq', vectorStorage: 'onDemand' }],
+]) {
+  const name = `${schema.index}, ${schema.vectorStorage ?? 'memory'}`;
+  test(`an index that there is no memory for is given up, and nothing else: ${name}`, async (t) => {
+    const path = join(temporaryFolder(t), 'db');
+    const dimension = 384;
+    const next = random(1);
+    const points = (first, count) =>
+      Array.from({ length: count }, (_, i) => ({ id: `p${first + i}`, vector: randomVector(next, dimension) }));
+    const db = await open({ path, wasm: engineWithPages(pages), cacheBytes: 1 << 20 });
+    const c = await db.collection('c', { dimension, ...schema });
+    for (let i = 0; i < rows; i += 500) await c.upsert(points(i, 500), { durability: 'relaxed' });
+    const error = await rejectsWith('OutOfMemory', c.optimize());
+    assert.match(error.message, /index of "c"/);
+    const { index } = await c.info();
+    assert.equal(index.kind, 'flat');
+    assert.match(index.reason, /no memory/);
+
+    // Searches scan, writes go on, and asking again makes nothing worse.
+    const vector = randomVector(next, dimension);
+    const hits = await c.search({ vector, k: 20 });
+    assert.deepEqual(hits, await c.search({ vector, k: 20, exact: true }));
+    await c.upsert(points(rows, 500));
+    await rejectsWith('OutOfMemory', c.optimize());
+    await db.flush();
+    assert.equal(await c.count(), rows + 500);
+
+    // With a tenth of them there is room.
+    await c.delete(Array.from({ length: rows }, (_, i) => `p${i}`).filter((_, i) => i % 10 !== 0));
+    while ((await c.info()).tombstones > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    await c.optimize();
+    const after = await c.info();
+    assert.equal(after.index.kind, schema.index);
+    assert.equal(after.index.unindexed, 0);
+    assert.equal(after.count, rows / 10 + 500);
+    await db.close();
+
+    const again = await open({ path });
+    const found = await again.collection('c');
+    assert.equal(await found.count(), rows / 10 + 500);
+    await again.close();
+  });
+}
