@@ -154,34 +154,31 @@ Status apply_segment(const CollectionEntry& entry, const SegmentEntry& segment, 
 
 namespace {
 
-// The packed sections of an index, or damage.
-Task<Result<Bytes>> read_index(EffectQueue& effects, const Listing& listing, const CollectionEntry& entry) {
+// The packed sections of an index, a piece a file, or damage.
+Task<Result<std::vector<Bytes>>> read_index(EffectQueue& effects, const Listing& listing,
+                                            const CollectionEntry& entry) {
   ReadAhead files(effects, listing, FileKind::kIndex);
-  uint64_t length = 0;
   for (const SealedFile& part : entry.index->parts) {
     CO_RETURN_IF_ERROR(check_listed(listing, FileKind::kIndex, part));
     files.add(part);
-    length += part.length;
   }
-  Bytes packed;
+  std::vector<Bytes> packed;
   for (const SealedFile& part : entry.index->parts) {
     CO_ASSIGN_OR_RETURN(const Bytes bytes, co_await files.next());
     CO_ASSIGN_OR_RETURN(const std::vector<Frame> frames,
                         read_sealed({FileKind::kIndex, part.number, entry.number}, part, bytes));
-    // All at once, so that nothing is copied again; but no more than the parts that came make likely.
-    if (packed.capacity() - packed.size() < bytes.size()) {
-      packed.reserve(static_cast<size_t>(std::min<uint64_t>(length, 4 * (packed.size() + bytes.size()))));
-    }
+    Bytes& piece = packed.emplace_back();
+    piece.reserve(bytes.size());
     for (const Frame& frame : frames) {
       if (frame.type != FrameType::kIndexPart) co_return damaged("an index holds another kind of frame");
-      packed.insert(packed.end(), frame.payload.begin(), frame.payload.end());
+      piece.insert(piece.end(), frame.payload.begin(), frame.payload.end());
     }
   }
   co_return packed;
 }
 
-bool attach_index(ByteView packed, Collection& memory) {
-  const Result<SectionViews> sections = SectionViews::read(packed);
+bool attach_index(std::vector<Bytes> packed, Collection& memory) {
+  const Result<SectionViews> sections = SectionViews::read(std::move(packed));
   return sections.ok() && memory.attach_derived(sections.value());
 }
 
@@ -209,10 +206,9 @@ Task<Result<std::unique_ptr<LiveCollection>>> load_collection(EffectQueue& effec
     }
     if (i + 1 != covered) continue;
     // From here on rows are added to the saved graph and postings like any others.
-    Result<Bytes> packed = co_await read_index(effects, listing, entry);
+    Result<std::vector<Bytes>> packed = co_await read_index(effects, listing, entry);
     if (!packed.ok() && !is_damage(packed.code())) co_return std::move(packed).failure();
-    if (!packed.ok() || !attach_index(packed.value(), memory)) {
-      packed = Bytes();
+    if (!packed.ok() || !attach_index(std::move(packed).value(), memory)) {
       report.rebuilt.push_back(entry.name);
       entry.index.reset();
       // What postings are made of has left memory again: once more from the start, now with every row.

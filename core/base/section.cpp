@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 namespace nearfield {
 
@@ -9,6 +10,7 @@ namespace {
 
 constexpr size_t kMaxNameBytes = 64;
 constexpr size_t kMaxRank = 4;
+constexpr size_t kMaxHeaderBytes = sizeof(uint32_t) + kMaxNameBytes + 2 + kMaxRank * sizeof(uint64_t);
 // Far more than any part writes; each name is compared with all before it.
 constexpr size_t kMaxSections = 256;
 
@@ -37,9 +39,94 @@ StateSection copy_state(std::string_view name, ElementType type, size_t count, B
 
 Result<ByteView> section_bytes(const SectionViews& sections, std::string_view name, ElementType type) {
   const SectionView* section = sections.find(name);
-  if (section != nullptr && section->type == type) return section->bytes;
+  if (section != nullptr && section->type == type) {
+    return section->pieces ? section->pieces->bytes.whole() : section->bytes;
+  }
   return Error{Code::kFormatError, "section " + std::string(name) + " is missing or has another element type",
                shown(name)};
+}
+
+Result<PiecedBytes> take_bytes(const SectionViews& sections, std::string_view name) {
+  const SectionView* section = sections.find(name);
+  if (section != nullptr && section->type == ElementType::kU8 && section->pieces) {
+    return std::exchange(section->pieces->bytes, {});
+  }
+  ASSIGN_OR_RETURN(const ByteView bytes, section_bytes(sections, name));
+  return PiecedBytes(bytes);
+}
+
+PiecedBytes::PiecedBytes(std::vector<Bytes> pieces) : pieces_(std::move(pieces)) {
+  for (const Bytes& piece : pieces_) left_ += piece.size();
+}
+
+ByteView PiecedBytes::rest() {
+  assert(left_ > 0);
+  if (pieces_.empty()) return view_;
+  for (; begin_ == pieces_[piece_].size(); begin_ = 0) pieces_[piece_++] = Bytes();
+  return ByteView(pieces_[piece_]).subspan(begin_);
+}
+
+void PiecedBytes::skip(size_t count) {
+  while (count > 0) {
+    const size_t taken = std::min(count, rest().size());
+    if (pieces_.empty()) view_ = view_.subspan(taken);
+    begin_ += taken;
+    left_ -= taken;
+    count -= taken;
+  }
+}
+
+ByteView PiecedBytes::peek(size_t count) {
+  count = std::min(count, left_);
+  if (count == 0) return {};
+  const ByteView first = rest();
+  if (first.size() >= count) return first.first(count);
+  joined_.assign(first.begin(), first.end());
+  for (size_t i = piece_ + 1; joined_.size() < count; ++i) {
+    const ByteView more = ByteView(pieces_[i]).first(std::min(count - joined_.size(), pieces_[i].size()));
+    joined_.insert(joined_.end(), more.begin(), more.end());
+  }
+  return joined_;
+}
+
+ByteView PiecedBytes::next(size_t count) {
+  const ByteView bytes = peek(count);
+  skip(bytes.size());
+  return bytes;
+}
+
+PiecedBytes PiecedBytes::split(size_t count) {
+  assert(count <= left_);
+  std::vector<Bytes> out;
+  while (count > 0) {
+    const ByteView taken = rest().first(std::min(count, rest().size()));
+    if (taken.size() == pieces_[piece_].size()) {
+      out.push_back(std::move(pieces_[piece_++]));
+      left_ -= taken.size();
+    } else {
+      out.emplace_back(taken.begin(), taken.end());
+      skip(taken.size());
+    }
+    count -= taken.size();
+  }
+  return PiecedBytes(std::move(out));
+}
+
+ByteView PiecedBytes::whole() {
+  if (left_ == 0) return {};
+  if (rest().size() < left_) {
+    Bytes all;
+    all.reserve(left_);
+    for (const size_t end = left_; all.size() < end;) {
+      const ByteView taken = rest();
+      all.insert(all.end(), taken.begin(), taken.end());
+      skip(taken.size());
+    }
+    *this = PiecedBytes(std::vector<Bytes>());
+    left_ = all.size();
+    pieces_.push_back(std::move(all));
+  }
+  return rest();
 }
 
 size_t element_size(ElementType type) {
@@ -132,8 +219,27 @@ Sections gathered(const StateSections& sections) {
 
 SectionViews::SectionViews(const Sections& sections) {
   for (const Section& section : sections) {
-    sections_.push_back({section.name, section.type, section.shape, section.bytes});
+    sections_.push_back({section.name, section.type, section.shape, section.bytes, nullptr});
   }
+}
+
+Result<uint64_t> SectionViews::add_header(ByteReader& reader) {
+  SectionView section;
+  section.name = reader.get_string();
+  section.type = static_cast<ElementType>(reader.get<uint8_t>());
+  const auto rank = reader.get<uint8_t>();
+  if (!reader.ok()) return malformed("the bytes end too early");
+  if (section.name.empty() || section.name.size() > kMaxNameBytes) return malformed("a name has a wrong length");
+  const std::string name(section.name);
+  if (sections_.size() == kMaxSections) return malformed("there are more than " + std::to_string(kMaxSections));
+  if (find(name) != nullptr) return malformed("the name " + name + " stands twice");
+  if (element_size(section.type) == 0) return malformed(name + " has an unknown element type");
+  if (rank > kMaxRank) return malformed(name + " has too many dimensions");
+  section.shape = reader.get_array<uint64_t>(rank);
+  const auto length = bytes_of_shape(section.type, section.shape);
+  if (!length) return malformed(name + " has an impossible shape");
+  sections_.push_back(std::move(section));
+  return *length;
 }
 
 Result<SectionViews> SectionViews::read(ByteView bytes) {
@@ -141,24 +247,30 @@ Result<SectionViews> SectionViews::read(ByteView bytes) {
   const auto count = reader.get<uint32_t>();
   SectionViews sections;
   for (uint32_t i = 0; i < count && reader.ok(); ++i) {
-    SectionView section;
-    section.name = reader.get_string();
-    section.type = static_cast<ElementType>(reader.get<uint8_t>());
-    const auto rank = reader.get<uint8_t>();
-    if (!reader.ok()) break;
-    if (section.name.empty() || section.name.size() > kMaxNameBytes) return malformed("a name has a wrong length");
-    const std::string name(section.name);
-    if (i == kMaxSections) return malformed("there are more than " + std::to_string(kMaxSections));
-    if (sections.find(name) != nullptr) return malformed("the name " + name + " stands twice");
-    if (element_size(section.type) == 0) return malformed(name + " has an unknown element type");
-    if (rank > kMaxRank) return malformed(name + " has too many dimensions");
-    section.shape = reader.get_array<uint64_t>(rank);
-    const auto length = bytes_of_shape(section.type, section.shape);
-    if (!length) return malformed(name + " has an impossible shape");
-    section.bytes = reader.get_bytes(*length);
-    sections.sections_.push_back(std::move(section));
+    ASSIGN_OR_RETURN(const uint64_t length, sections.add_header(reader));
+    sections.sections_.back().bytes = reader.get_bytes(length);
   }
   if (!reader.at_end()) return malformed(reader.ok() ? "bytes follow the last one" : "the bytes end too early");
+  return sections;
+}
+
+Result<SectionViews> SectionViews::read(std::vector<Bytes> pieces) {
+  PiecedBytes bytes(std::move(pieces));
+  if (bytes.left() < sizeof(uint32_t)) return malformed("the bytes end too early");
+  const auto count = ByteReader(bytes.next(sizeof(uint32_t))).get<uint32_t>();
+  SectionViews sections;
+  for (uint32_t i = 0; i < count; ++i) {
+    ByteReader reader(bytes.peek(kMaxHeaderBytes));
+    ASSIGN_OR_RETURN(const uint64_t length, sections.add_header(reader));
+    SectionView& section = sections.sections_.back();
+    section.pieces = std::make_unique<SectionView::Pieces>();
+    section.pieces->name = section.name;
+    section.name = section.pieces->name;
+    bytes.next(reader.position());
+    if (!reader.ok() || length > bytes.left()) return malformed("the bytes end too early");
+    section.pieces->bytes = bytes.split(static_cast<size_t>(length));
+  }
+  if (bytes.left() > 0) return malformed("bytes follow the last one");
   return sections;
 }
 

@@ -6,7 +6,7 @@
 //
 // State is large, so it is copied as little as possible: on the way out its bytes are gathered from where they lie
 // while a file is filled (StateSections, SectionStream), on the way in they are looked at in the file's own bytes
-// (SectionViews).
+// (SectionViews), which are let go of as soon as they were read (PiecedBytes).
 #pragma once
 
 #include <cstdint>
@@ -107,12 +107,49 @@ class SectionStream {
 // The same as a list in memory.
 Sections gathered(const StateSections& sections);
 
+// Bytes that are read from their beginning. Of those that came in pieces each is freed once it was read, so that
+// whoever copies them does not need their memory twice.
+class PiecedBytes {
+ public:
+  PiecedBytes() = default;
+  // In someone else's memory.
+  explicit PiecedBytes(ByteView bytes) : left_(bytes.size()), view_(bytes) {}
+  explicit PiecedBytes(std::vector<Bytes> pieces);
+
+  size_t left() const { return left_; }
+  // The next bytes, `count` or, where fewer are left, these; they stay where they are until the next call.
+  ByteView peek(size_t count);
+  ByteView next(size_t count);
+  // The same, to be read on their own. REQUIRES: they came in pieces; count <= left().
+  PiecedBytes split(size_t count);
+  // All that are left, in one piece, until the next call.
+  ByteView whole();
+
+ private:
+  // What is left of the first piece of which anything is. REQUIRES: left() > 0.
+  ByteView rest();
+  void skip(size_t count);
+
+  size_t left_ = 0;
+  ByteView view_;              // someone else's...
+  std::vector<Bytes> pieces_;  // ...or these
+  size_t piece_ = 0;           // that is read, from...
+  size_t begin_ = 0;           // ...this byte on
+  Bytes joined_;               // what was answered last and lies in more than one
+};
+
 // A section in someone else's memory. Its bytes stand at any address: elements are copied out, not pointed at.
 struct SectionView {
   std::string_view name;
   ElementType type = ElementType::kU8;
   std::vector<uint64_t> shape;
   ByteView bytes;
+  // Where the section came in pieces: what `bytes` would be, and its name.
+  struct Pieces {
+    std::string name;
+    PiecedBytes bytes;
+  };
+  std::unique_ptr<Pieces> pieces;
 };
 
 class SectionViews {
@@ -123,6 +160,8 @@ class SectionViews {
   // Views into what write_sections wrote. Fails with kFormatError on anything malformed: truncation, trailing bytes,
   // unknown types, shapes whose product overflows or disagrees with the bytes, repeated names.
   static Result<SectionViews> read(ByteView bytes);
+  // The same of what came in pieces, which it keeps.
+  static Result<SectionViews> read(std::vector<Bytes> pieces);
 
   // The section of that name, or nullptr.
   const SectionView* find(std::string_view name) const;
@@ -130,6 +169,9 @@ class SectionViews {
   auto end() const { return sections_.end(); }
 
  private:
+  // All of the next section but its bytes, which are so many.
+  Result<uint64_t> add_header(ByteReader& reader);
+
   std::vector<SectionView> sections_;
 };
 
@@ -149,6 +191,9 @@ Result<Elements<T>> section_elements(const SectionViews& sections, std::string_v
 inline Result<ByteView> section_bytes(const SectionViews& sections, std::string_view name) {
   return section_bytes(sections, name, ElementType::kU8);
 }
+
+// The same to be read piece by piece; where it came in pieces, once.
+Result<PiecedBytes> take_bytes(const SectionViews& sections, std::string_view name);
 
 // A copy of its elements.
 template <FixedWidth T>

@@ -207,11 +207,11 @@ Status PartitionLists::load(const SectionViews& sections, size_t row_limit, cons
   }
   const bool has_codes = code_ && sections.find("ivf.codes") != nullptr;
   if (code_ && !has_codes && table == nullptr) return malformed("codes are missing");
-  ByteView codes;
+  PiecedBytes codes;
   if (has_codes) {
-    ASSIGN_OR_RETURN(codes, section_bytes(sections, "ivf.codes"));
+    ASSIGN_OR_RETURN(codes, take_bytes(sections, "ivf.codes"));
     const uint64_t written = side_by_side_ ? blocks * kScanRows : total;
-    if (codes.size() / code_->code_bytes() != written || codes.size() % code_->code_bytes() != 0) {
+    if (codes.left() / code_->code_bytes() != written || codes.left() % code_->code_bytes() != 0) {
       return malformed("codes are missing or surplus");
     }
   }
@@ -228,14 +228,12 @@ Status PartitionLists::load(const SectionViews& sections, size_t row_limit, cons
       const size_t bytes = code_->code_bytes(), numbers = bytes - kTailBytes;
       uint8_t* const to = blocks_->mutable_row(block).data();
       if (!side_by_side_) {
-        std::memcpy(to + place * bytes, codes.data(), bytes);
-        codes = codes.subspan(bytes);
+        std::memcpy(to + place * bytes, codes.next(bytes).data(), bytes);
         if (!code_->sound({to + place * bytes, bytes})) return malformed("a code is not one that was written");
         continue;
       }
       if (place == 0) {
-        std::memcpy(to, codes.data(), bytes * kScanRows);
-        codes = codes.subspan(bytes * kScanRows);
+        std::memcpy(to, codes.next(bytes * kScanRows).data(), bytes * kScanRows);
       }
       // With the last row, also the places behind it, to which rows will be added.
       const size_t end = i + 1 == sizes[list] ? kScanRows : place + 1;

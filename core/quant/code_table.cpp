@@ -53,17 +53,17 @@ StateSection CodeTable::section(std::string_view name) const {
 
 Result<CodeTable> CodeTable::from_section(const SectionViews& sections, std::string_view name, const VectorCode& code,
                                           size_t rows) {
-  ASSIGN_OR_RETURN(const ByteView bytes, section_bytes(sections, name));
+  ASSIGN_OR_RETURN(PiecedBytes bytes, take_bytes(sections, name));
   const size_t stride = code.code_bytes();
-  if (bytes.size() / stride != rows || bytes.size() % stride != 0) {
+  if (bytes.left() / stride != rows || bytes.left() % stride != 0) {
     return Error{Code::kFormatError,
-                 "section " + std::string(name) + " has " + std::to_string(bytes.size()) + " bytes for " +
+                 "section " + std::string(name) + " has " + std::to_string(bytes.left()) + " bytes for " +
                      std::to_string(rows) + " codes of " + std::to_string(stride),
                  shown(name)};
   }
   CodeTable table(stride);
   for (size_t row = 0; row < rows; ++row) {
-    const ByteView read = bytes.subspan(row * stride, stride);
+    const ByteView read = bytes.next(stride);
     if (!code.sound(read)) {
       return Error{
           Code::kFormatError,

@@ -51,17 +51,17 @@ void ScanTable::score_block(const PreparedQuery& query, size_t block, std::span<
 
 Result<ScanTable> ScanTable::from_section(const SectionViews& sections, std::string_view name, const RaBitQ& code,
                                           size_t rows) {
-  ASSIGN_OR_RETURN(const ByteView bytes, section_bytes(sections, name));
+  ASSIGN_OR_RETURN(PiecedBytes bytes, take_bytes(sections, name));
   const size_t blocks = rows / kScanRows + (rows % kScanRows != 0), stride = block_bytes(code);
-  if (bytes.size() / stride != blocks || bytes.size() % stride != 0) {
+  if (bytes.left() / stride != blocks || bytes.left() % stride != 0) {
     return Error{Code::kFormatError,
-                 "section " + std::string(name) + " has " + std::to_string(bytes.size()) + " bytes for " +
+                 "section " + std::string(name) + " has " + std::to_string(bytes.left()) + " bytes for " +
                      std::to_string(rows) + " codes of " + std::to_string(code.code_bytes()),
                  shown(name)};
   }
   ScanTable table(code);
   for (size_t block = 0; block < blocks; ++block) {
-    std::memcpy(table.blocks_.append().data(), bytes.data() + block * stride, stride);
+    std::memcpy(table.blocks_.append().data(), bytes.next(stride).data(), stride);
   }
   table.count_ = blocks * kScanRows;
   // Places without a row are looked at too: they are scored like any other.

@@ -1,5 +1,6 @@
 #include "core/base/section.h"
 
+#include <algorithm>
 #include <catch_amalgamated.hpp>
 
 using namespace nearfield;
@@ -19,6 +20,16 @@ Bytes packed(const Sections& sections) {
   Bytes bytes;
   write_sections(sections, bytes);
   return bytes;
+}
+
+// In pieces of `most` bytes.
+std::vector<Bytes> cut(const Bytes& bytes, size_t most) {
+  std::vector<Bytes> pieces;
+  for (size_t begin = 0; begin < bytes.size(); begin += most) {
+    const ByteView piece = ByteView(bytes).subspan(begin, std::min(most, bytes.size() - begin));
+    pieces.emplace_back(piece.begin(), piece.end());
+  }
+  return pieces;
 }
 
 }  // namespace
@@ -120,4 +131,46 @@ TEST_CASE("sections are looked at where they lie") {
   Sections many;
   for (int i = 0; i < 300; ++i) many.push_back({std::to_string(i), ElementType::kU8, {0}, {}});
   CHECK(SectionViews::read(packed(many)).code() == Code::kFormatError);
+}
+
+TEST_CASE("sections that come in pieces of any size are the same") {
+  Sections sections = some_sections();
+  Section& texts = sections.emplace_back();
+  texts = {"texts", ElementType::kU8, {50}, {}};
+  for (uint8_t i = 0; i < 50; ++i) texts.bytes.push_back(i);
+  sections.push_back({"last", ElementType::kU8, {1}, {7}});
+  const Bytes bytes = packed(sections);
+  for (size_t most = 1; most <= bytes.size() + 1; ++most) {
+    CAPTURE(most);
+    const auto views = SectionViews::read(cut(bytes, most));
+    REQUIRE(views.ok());
+    for (const Section& section : sections) {
+      REQUIRE(views->find(section.name) != nullptr);
+      CHECK(views->find(section.name)->shape == section.shape);
+    }
+    CHECK(*section_values<uint32_t>(*views, "ends") == std::vector<uint32_t>{1, 5, 9});
+    CHECK(*section_values<uint32_t>(*views, "ends") == std::vector<uint32_t>{1, 5, 9});
+    CHECK(take_bytes(*views, "ends").code() == Code::kFormatError);
+    CHECK(take_bytes(*views, "absent").code() == Code::kFormatError);
+    CHECK(section_bytes(*views, "none")->empty());
+
+    auto read = take_bytes(*views, "texts");
+    REQUIRE(read.ok());
+    Bytes out;
+    for (size_t step = 1; read->left() > 0; ++step) {
+      const ByteView next = read->next(step);
+      CHECK(next.size() == std::min(step, texts.bytes.size() - out.size()));
+      out.insert(out.end(), next.begin(), next.end());
+      CHECK(read->left() == texts.bytes.size() - out.size());
+    }
+    CHECK(out == texts.bytes);
+    CHECK(section_bytes(*views, "last")->front() == 7);
+    for (size_t length = 0; length < bytes.size(); length += most) {
+      const Bytes begin(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length));
+      CHECK(SectionViews::read(cut(begin, most)).code() == Code::kFormatError);
+    }
+    Bytes more = bytes;
+    more.push_back(0);
+    CHECK(SectionViews::read(cut(more, most)).code() == Code::kFormatError);
+  }
 }

@@ -116,7 +116,13 @@ class Script {
     copy->apply(std::move(dead));
     Bytes bytes;
     write_sections(gathered(collection_->derived()), bytes);
-    const auto sections = SectionViews::read(bytes);
+    // In pieces, as they come from files.
+    std::vector<Bytes> pieces;
+    for (size_t begin = 0; begin < bytes.size(); begin += 1000) {
+      const ByteView piece = ByteView(bytes).subspan(begin, std::min<size_t>(1000, bytes.size() - begin));
+      pieces.emplace_back(piece.begin(), piece.end());
+    }
+    const auto sections = SectionViews::read(std::move(pieces));
     REQUIRE(sections.ok());
     REQUIRE(copy->attach_derived(sections.value()));
     copy->defer_derived(false);
