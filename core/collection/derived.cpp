@@ -113,6 +113,7 @@ RowId Collection::State::next_unindexed(RowId row) const {
 IndexStep Collection::State::advance_index(size_t rows_left) {
   if (deferred || stale) return IndexStep::kDone;
   if (index) {
+    index->expect(live_vector_count);
     for (; (unindexed = next_unindexed(unindexed)) < rows.count(); --rows_left) {
       const std::span<const float> vector = view(unindexed).vector;
       if (vector.empty()) return IndexStep::kAway;

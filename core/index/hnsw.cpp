@@ -133,6 +133,7 @@ struct Hnsw::State {
   std::vector<RowId> row_of;  // by node
   RowSet rows;                // that are in the graph
   size_t upper_bytes = 0;
+  size_t expected = 0;  // rows in all
 };
 
 Hnsw::Hnsw(std::unique_ptr<const VectorCode> code, HnswOptions options)
@@ -154,7 +155,9 @@ void Hnsw::add(RowId row, std::span<const float> vector) {
   assert(!state.rows.contains(row));
   try {
     const auto node = static_cast<NodeId>(count());
-    if (node == state.graph.max_elements_) state.grow(node + std::max<size_t>(node / 16, kFirstCapacity));
+    if (node == state.graph.max_elements_) {
+      state.grow(std::max(node + std::max<size_t>(node / 16, kFirstCapacity), state.expected));
+    }
     const int level = state.level_of(row);
     state.distance->append(row, vector);
     state.graph.addPoint(&node, node, level);
@@ -166,6 +169,8 @@ void Hnsw::add(RowId row, std::span<const float> vector) {
     throw std::bad_alloc();
   }
 }
+
+void Hnsw::expect(size_t rows) { state_->expected = rows; }
 
 size_t Hnsw::count() const { return state_->row_of.size(); }
 const RowSet& Hnsw::rows() const { return state_->rows; }
@@ -267,7 +272,7 @@ Status Hnsw::load(const SectionViews& sections, size_t row_count, const VectorTa
     if (row >= row_count || seen.contains(row)) return malformed("a row is unknown or stands twice");
     seen.insert(row);
   }
-  size_t lists = 0;
+  uint64_t lists = 0;  // up to kMaxLevel + 1 a node
   uint32_t highest = 0;
   for (uint32_t node = 0; node < nodes; ++node) {
     const uint8_t level = levels[node];

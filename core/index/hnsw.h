@@ -30,6 +30,7 @@ class Hnsw : public VectorIndex {
   IndexKind kind() const override { return IndexKind::kHnsw; }
   CodeKind code() const override;
   void add(RowId row, std::span<const float> vector) override;
+  void expect(size_t rows) override;
   size_t count() const override;
   const RowSet& rows() const override;
   // effort is ef, raised to the limit. Where few rows are allowed, or a walk finds too few, all are compared.

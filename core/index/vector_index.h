@@ -38,6 +38,8 @@ class VectorIndex {
   // REQUIRES: each row once; a vector of the index's dimension, all finite. May throw std::bad_alloc, after which this
   // index can only be destroyed.
   virtual void add(RowId row, std::span<const float> vector) = 0;
+  // So many rows are likely to be in it: what moves all it has when it grows then makes room for them at once.
+  virtual void expect(size_t) {}
   virtual size_t count() const = 0;
   // Rows that were added; its size may be smaller than the collection.
   virtual const RowSet& rows() const = 0;
