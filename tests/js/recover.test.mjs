@@ -283,6 +283,16 @@ test('out of memory: calls that only read, or had not begun, change nothing; a w
   await again.close();
 });
 
+// Up to there no sum of an address and a size wraps: wasm/CMakeLists.txt.
+test('memory ends 256 MB before what 32 bits can address', async (t) => {
+  const memories = watchMemories(t);
+  const db = await open({ storage: 'memory' });
+  const [memory] = memories;
+  const most = 3840 * 16;
+  assert.throws(() => memory.grow(most + 1 - memory.buffer.byteLength / 65536), RangeError);
+  await db.close();
+});
+
 // In each case rows, and what saving them takes, fit; what an index learns from does not fit as well.
 for (const [pages, rows, schema] of [
   [1600, 40_000, { index: 'ivf_flat' }],
