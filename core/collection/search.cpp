@@ -130,6 +130,9 @@ std::optional<std::vector<Scored>> Collection::State::ask_index(const SearchRequ
   const bool whole = !request.filter && unindexed >= rows.count();
   const size_t available = whole ? live_vector_count : searchable.count_common(index->rows());
   if (index->count() > 0) leg.strategy = index_kind_name(index->kind());
+  if (available < wanted) {
+    leg.reason += "; " + std::to_string(wanted - available) + " rows it has yet to take in are scanned";
+  }
   std::vector<Scored> candidates;
   if (limit > 0 && available > 0) {
     const size_t named = request.rescore > 0 ? std::max(request.rescore, limit) : rescored(index->code(), limit);
