@@ -108,6 +108,7 @@ std::optional<std::vector<Scored>> Collection::State::ask_index(const SearchRequ
                                                                 size_t limit, LegResult& leg) const {
   leg.strategy = index_kind_name(IndexKind::kFlat);
   leg.reason = reason();
+  if (wants_training()) leg.reason += "; the index is still being learned, and rows are scanned";
   if (!index || stale) return std::nullopt;
   if (request.exact) {
     leg.reason = "the request asks for exact results";

@@ -570,8 +570,12 @@ TEST_CASE("a flat index of learned codes begins once there is enough to learn fr
     copy.apply(std::move(all));
     copy.rebuild_derived();
     copy.defer_derived(false);
+    SearchRequest request = near(copy.row(0).vector);
+    constexpr std::string_view kLearning = "the index is still being learned, and rows are scanned";
+    CHECK(copy.search(request)->plan.reason.find(kLearning) != std::string::npos);
     while (copy.advance_index() == IndexStep::kMore) {
     }
+    CHECK(copy.search(request)->plan.reason.find(kLearning) == std::string::npos);
     CHECK(copy.indexed() == 2'000);
     CHECK(copy.attach_derived(gathered(collection.derived())));
     CHECK(copy.indexed() == 2'000);
