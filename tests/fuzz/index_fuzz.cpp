@@ -3,6 +3,7 @@
 //
 // The first byte chooses; the rest is the input. See scripts/fuzz for running and replaying.
 #include "tests/support/fuzz_database.h"
+#include "tests/support/pieces.h"
 
 using namespace nearfield;
 
@@ -24,6 +25,19 @@ Sections changed(Sections sections, ByteView input) {
   return sections;
 }
 
+// What is read in pieces is what is read as a whole.
+void compare_pieces(ByteView packed, size_t most) {
+  const Result<Sections> whole = read_sections(packed);
+  const Result<SectionViews> pieces = SectionViews::read(cut(packed, most));
+  fuzz_demand(whole.ok() == pieces.ok());
+  if (!whole.ok()) return;
+  for (const Section& section : *whole) {
+    const SectionView* view = pieces->find(section.name);
+    fuzz_demand(view != nullptr && view->type == section.type && view->shape == section.shape);
+    fuzz_demand(std::ranges::equal(view->pieces->bytes.whole(), section.bytes));
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -31,7 +45,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const Sections kSections = kDatabase.sections();
   if (size < 1) return 0;
   const ByteView input(data + 1, size - 1);
-  (void)read_sections(input);
+  const size_t piece = 1 + data[0];
+  compare_pieces(input, piece);
   FuzzDatabase database = kDatabase;
   CollectionEntry& entry = database.graph();
   SealedFile& part = entry.index->parts[0];
@@ -44,6 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (data[0] % 4 != 1) {
     packed.clear();
     write_sections(changed(kSections, input), packed);
+    compare_pieces(packed, piece);
   }
   part = database.replace(FileKind::kIndex, part.number, entry.number, FrameType::kIndexPart, packed);
   database.seal_manifest();

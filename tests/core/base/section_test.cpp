@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <catch_amalgamated.hpp>
 
+#include "tests/support/pieces.h"
+
 using namespace nearfield;
 
 namespace {
@@ -20,16 +22,6 @@ Bytes packed(const Sections& sections) {
   Bytes bytes;
   write_sections(sections, bytes);
   return bytes;
-}
-
-// In pieces of `most` bytes.
-std::vector<Bytes> cut(const Bytes& bytes, size_t most) {
-  std::vector<Bytes> pieces;
-  for (size_t begin = 0; begin < bytes.size(); begin += most) {
-    const ByteView piece = ByteView(bytes).subspan(begin, std::min(most, bytes.size() - begin));
-    pieces.emplace_back(piece.begin(), piece.end());
-  }
-  return pieces;
 }
 
 }  // namespace
