@@ -55,7 +55,7 @@ export interface CollectionSchema {
         recall?: number | undefined;
         /** ivf_*: default 4 times the square root of the number of points, but 40 points each. */
         partitions?: number | undefined;
-        /** ivf_pq: into how many pieces a vector is cut, each of which takes a byte (pq4: half); default dimension / 4. */
+        /** ivf_pq: into how many sub-vectors a vector is cut, each of which takes a byte (pq4: half); default dimension / 4. */
         subVectors?: number | undefined;
         /** hnsw: links per point; default 16. */
         m?: number | undefined;
@@ -66,7 +66,7 @@ export interface CollectionSchema {
          *
          * 'f32' (4): the vectors themselves. 'f16' (2). 'rq8' (1), 'rq4' (1/2): after a rotation. 'sq8' (1): between the
          * least and greatest value of each component, learned from the points. 'rabitq' (1/8): signs around the mean, for
-         * 'flat' and 'ivf_rabitq'. 'pq' (1/4), 'pq4' (1/8): the nearest of 256 or 16 learned pieces, for 'ivf_pq'. The rotating ones, 'rq8', 'rq4' and 'rabitq', are not for manhattan.
+         * 'flat' and 'ivf_rabitq'. 'pq' (1/4), 'pq4' (1/8): the nearest of 256 or 16 learned points, for 'ivf_pq'. The rotating ones, 'rq8', 'rq4' and 'rabitq', are not for manhattan.
          *
          * Default for hnsw 'rq8', but 'f32' for manhattan and where rq8 would not take half the room or less; for flat
          * and ivf_flat 'f32', an exact scan of all points or of partitions; for the other two what their names say.

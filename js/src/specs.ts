@@ -3,25 +3,19 @@
 // A database of specs mirrors one source: a folder or several (Node), files from a picker, or documents in memory.
 // Blocks are cut, embedded and searched in the engine; this file brings it the files in steps, each of which is durable
 // as a whole or not at all.
-import { checkSignal, isObject, readOptions, readText, shown } from './check.js';
+import { checkSignal, readOptions, readText, shown } from './check.js';
 import { Collection, type Recovery } from './collection.js';
 import { Database, openKeys, openSession, type ChangeListener, type OpenOptions } from './database.js';
 import { NearfieldError, invalid } from './errors.js';
 import type { IndexKind } from './generated/kinds.js';
 import { isNode } from './host.js';
+import { readBlocks, type ImportedBlock } from './imported.js';
 import { Message } from './message.js';
 import { embedTexts, loadModel, type EmbedderSource } from './model.js';
 import { readQuery, runQueries, type Filter, type Fusion, type LegScore, type Plan } from './search.js';
 import type { Session } from './session.js';
-import {
-  documentFile,
-  folderOf,
-  inFolderOrder,
-  pickedFiles,
-  samePath,
-  type SpecDocument,
-  type SpecFile,
-} from './sources.js';
+import { documentFile, inFolderOrder, pickedFiles, type SpecDocument, type SpecFile } from './sources.js';
+import { arrivingSteps, inPage, readAhead, stepsOf, type ReadFile } from './steps.js';
 import { engineFile, type LoadOptions } from './wasm.js';
 
 export type { FileSource } from './bytes.js';
@@ -143,17 +137,9 @@ export interface SpecsInfo {
   recovery: Recovery;
 }
 
-/**
- * A step is about this long: enough to make one durable write cheap, little enough to stop soon after and to keep what
- * is on its way to disk small (2 MiB took 20 MiB more memory and was no faster). In a page also little enough to keep
- * it alive; the engine works on the page's own thread.
- */
-const inPage = typeof document !== 'undefined';
-const stepBytes = (inPage ? 256 : 1024) * 1024;
-
-// As core/spec/ingest.h calls them.
 // Static embeddings and words go together best so; measured on spec documents.
 const embeddedFusion: Fusion = { kind: 'convex' };
+// As wasm/engine_specs.cpp calls them.
 const blocksName = 'blocks';
 const filesName = 'files';
 
@@ -560,64 +546,6 @@ export class Specs {
   }
 }
 
-/** A file and what was read from it. */
-interface ReadFile {
-  file: SpecFile;
-  content: Uint8Array;
-}
-
-// A step ends between two folders where it can, because links between the files of a feature are resolved inside one.
-// A folder of more than four steps is cut all the same.
-function* stepsOf(files: readonly SpecFile[]): Generator<SpecFile[]> {
-  let step: SpecFile[] = [];
-  let bytes = 0;
-  for (const file of files) {
-    const last = step.at(-1);
-    const sameFolder = last !== undefined && folderOf(last.path) === folderOf(file.path);
-    if (last !== undefined && bytes + file.bytes > (sameFolder ? 4 * stepBytes : stepBytes)) {
-      yield step;
-      step = [];
-      bytes = 0;
-    }
-    step.push(file);
-    bytes += file.bytes;
-  }
-  if (step.length > 0) yield step;
-}
-
-async function* arrivingSteps(documents: AsyncIterable<SpecDocument>): AsyncGenerator<SpecFile[]> {
-  const seen = new Set<string>();
-  let step: SpecFile[] = [];
-  let bytes = 0;
-  for await (const document of documents) {
-    const file = documentFile(document);
-    if (seen.has(file.path)) throw samePath(file.path);
-    seen.add(file.path);
-    step.push(file);
-    bytes += file.bytes;
-    if (bytes < stepBytes) continue;
-    yield step;
-    step = [];
-    bytes = 0;
-  }
-  if (step.length > 0) yield step;
-}
-
-// Reads one step while the one before is indexed.
-async function* readAhead(
-  steps: Iterable<SpecFile[]> | AsyncIterable<SpecFile[]>,
-): AsyncGenerator<ReadFile[], void, undefined> {
-  let next: Promise<ReadFile[]> | undefined;
-  for await (const step of steps) {
-    const before = next;
-    next = Promise.all(step.map(async (file) => ({ file, content: await file.read() })));
-    // Looked at when its turn comes; until then a failure is nobody's unhandled rejection.
-    next.catch(() => {});
-    if (before !== undefined) yield await before;
-  }
-  if (next !== undefined) yield await next;
-}
-
 // Lets the page paint and answer its user. Not a timer: those of a page in the background wait for a second or more.
 function nextTask(): Promise<void> {
   const { port1, port2 } = new MessageChannel();
@@ -658,59 +586,3 @@ function embeddedText(text: string, title: string): string {
 }
 
 const importStep = 1000;
-const types: readonly SpecType[] = ['requirement', 'design', 'task', 'decision', 'knowledge', 'md'];
-
-interface ImportedBlock {
-  id: string;
-  text: string;
-  payload: SpecPayload;
-}
-
-function readBlocks(json: string): ImportedBlock[] {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(json);
-  } catch (cause) {
-    throw new NearfieldError('FormatError', `importJson: this is not JSON: ${(cause as Error).message}`, { cause });
-  }
-  if (!Array.isArray(parsed)) {
-    throw new NearfieldError('FormatError', `importJson: an array of blocks is expected, got ${shown(parsed)}`);
-  }
-  const seen = new Set<string>();
-  return parsed.map((given: unknown, i) => {
-    const block = readBlock(given, `block ${i}`);
-    if (seen.has(block.id))
-      throw new NearfieldError('FormatError', `block ${i}: the id ${shown(block.id)} stands twice`, {
-        value: block.id,
-      });
-    seen.add(block.id);
-    return block;
-  });
-}
-
-// SpecMem leaves out what has its default value.
-function readBlock(given: unknown, what: string): ImportedBlock {
-  const bad = (name: string, expected: string, value: unknown) =>
-    new NearfieldError('FormatError', `${what}: ${name} must be ${expected}, got ${shown(value)}`, { value });
-  if (!isObject(given)) throw bad('it', 'an object', given);
-  const { id, text, type, source, status = 'active', title = '', feature = '', ...rest } = given;
-  const { tags = [], links = [], lines = [1, 1], pinned = false, ...more } = rest;
-  const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
-  const areTexts = (value: unknown): value is string[] =>
-    Array.isArray(value) && value.every((one) => typeof one === 'string');
-  const isLine = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 1;
-  if (!isText(id)) throw bad('id', 'a string that is not empty', id);
-  if (!isText(text)) throw bad('text', 'a string that is not empty', text);
-  if (!types.includes(type as SpecType)) throw bad('type', `one of ${types.join(', ')}`, type);
-  if (!isText(source)) throw bad('source', 'a string that is not empty', source);
-  if (!isText(status)) throw bad('status', 'a string that is not empty', status);
-  if (typeof title !== 'string') throw bad('title', 'a string', title);
-  if (typeof feature !== 'string') throw bad('feature', 'a string', feature);
-  if (!areTexts(tags)) throw bad('tags', 'an array of strings', tags);
-  if (!areTexts(links)) throw bad('links', 'an array of strings', links);
-  if (!Array.isArray(lines) || lines.length !== 2 || !lines.every(isLine))
-    throw bad('lines', 'two line numbers', lines);
-  if (typeof pinned !== 'boolean') throw bad('pinned', 'true or false', pinned);
-  const payload = { type, source, lines, title, feature, status, tags, links, pinned, ...more } as SpecPayload;
-  return { id, text, payload };
-}
