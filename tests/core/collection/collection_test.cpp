@@ -38,6 +38,15 @@ Collection two_points() {
   return collection;
 }
 
+// Ids p0, p1, ...
+Batch random_points(Random& random, size_t count, size_t dim) {
+  Batch batch;
+  for (size_t i = 0; i < count; ++i) {
+    batch.upserts.push_back(point("p" + std::to_string(i), random_vector(random, dim)));
+  }
+  return batch;
+}
+
 SearchRequest near(std::span<const float> vector, size_t k = 10) {
   SearchRequest request;
   request.vector = vector;
@@ -361,9 +370,7 @@ TEST_CASE("rows that the graph does not have yet are found all the same") {
   schema.hnsw = {.m = 8, .ef_construct = 40};
   Collection collection("graph", schema);
   Random random(22);
-  Batch batch;
-  for (size_t i = 0; i < 500; ++i) batch.upserts.push_back(point("p" + std::to_string(i), random_vector(random, kDim)));
-  collection.apply(std::move(batch));
+  collection.apply(random_points(random, 500, kDim));
   REQUIRE(collection.unindexed() > 400);
   CHECK(collection.info().unindexed == collection.unindexed());
   // Some of either part die, and single writes are indexed together with a few of the rest.
@@ -589,12 +596,9 @@ TEST_CASE("a partitioned index whose points are gone before it was tuned has not
   schema.kind = IndexKind::kIvfFlat;
   Collection collection("c", schema);
   Random random(1);
-  Batch batch, deletes;
-  for (size_t i = 0; i < 1'200; ++i) {
-    batch.upserts.push_back(point("p" + std::to_string(i), random_vector(random, 4)));
-    if (i > 0) deletes.deletes.push_back("p" + std::to_string(i));
-  }
-  collection.apply(std::move(batch));
+  Batch deletes;
+  for (size_t i = 1; i < 1'200; ++i) deletes.deletes.push_back("p" + std::to_string(i));
+  collection.apply(random_points(random, 1'200, 4));
   for (size_t steps = 0; collection.indexed() < 1'000; ++steps) {
     REQUIRE(steps < 1'000);
     collection.advance_index();
@@ -614,9 +618,7 @@ TEST_CASE("a search of a half-built index does not blame a filter that was not g
   schema.kind = IndexKind::kHnsw;
   Collection collection("c", schema);
   Random random(1);
-  Batch batch;
-  for (size_t i = 0; i < 5'000; ++i) batch.upserts.push_back(point("p" + std::to_string(i), random_vector(random, 4)));
-  collection.apply(std::move(batch));
+  collection.apply(random_points(random, 5'000, 4));
   for (int i = 0; i < 10; ++i) collection.advance_index();
   REQUIRE(collection.unindexed() > 4'000);
   SearchRequest request;
