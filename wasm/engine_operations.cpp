@@ -53,6 +53,15 @@ void write_effect(JsonText& out, const PendingEffect& effect) {
           bytes(request.bytes);
         } else if constexpr (std::is_same_v<T, ReceiveEffect>) {
           kind("receive").key("stream").integer(request.stream).key("length").integer(request.length);
+        } else if constexpr (std::is_same_v<T, HttpEffect>) {
+          kind("http").key("method").string(request.method).key("url").string(request.url);
+          out.key("timeout").integer(request.timeout_ms).key("limit").integer(request.max_body_bytes);
+          out.key("headers").open('[');
+          for (const HttpHeader& header : request.headers) {
+            out.open('[').string(header.name).string(header.value).close(']');
+          }
+          out.close(']');
+          bytes(request.body);
         } else {
           static_assert(std::is_same_v<T, SleepEffect>);
           kind("sleep").key("milliseconds").integer(request.milliseconds);

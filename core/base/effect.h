@@ -76,8 +76,25 @@ struct ReceiveEffect {
   uint64_t length = 0;
 };
 
+// A header's name is in lower case.
+struct HttpHeader {
+  std::string name;
+  std::string value;
+};
+// Sends one request and reads its answer whole. Redirects are not followed and no credentials but these headers are
+// sent. Answer: `http_status`, `headers`, `bytes`, whatever the status; or kNetworkFailed (not reached, or broken off),
+// kTlsFailed, kTimeout, kLimitExceeded (a longer body), kRemoteProtocolError (a redirect), kAborted.
+struct HttpEffect {
+  std::string method;  // upper case
+  std::string url;     // absolute
+  std::vector<HttpHeader> headers;
+  Bytes body;
+  uint64_t timeout_ms = 0;      // for all of it
+  uint64_t max_body_bytes = 0;  // of the answer, decoded
+};
+
 using EffectRequest = std::variant<ListEffect, ReadEffect, WriteEffect, AppendEffect, CommitEffect, LockEffect,
-                                   UnlockEffect, SleepEffect, SendEffect, ReceiveEffect>;
+                                   UnlockEffect, SleepEffect, SendEffect, ReceiveEffect, HttpEffect>;
 
 // Of a file whose length the volume would have to read it for. It then shows in reading: an answer is shorter than
 // asked for where the file ends.
@@ -89,11 +106,13 @@ struct FileEntry {
 };
 
 struct EffectAnswer {
-  Status status;                 // an error leaves the other fields empty
-  Bytes bytes;                   // read, receive
-  std::vector<FileEntry> files;  // list
-  uint64_t generation = 0;       // commit
-  uint64_t now_ms = 0;           // milliseconds since 1970, from the host
+  Status status;                    // an error leaves the other fields empty
+  Bytes bytes;                      // read, receive, http
+  std::vector<FileEntry> files;     // list
+  uint64_t generation = 0;          // commit
+  uint64_t http_status = 0;         // http
+  std::vector<HttpHeader> headers;  // http
+  uint64_t now_ms = 0;              // milliseconds since 1970, from the host
 };
 
 using EffectId = uint64_t;

@@ -358,6 +358,12 @@ class Simulator {
     volume_.locked = false;
     return {};
   }
+  // A volume has no network: tests/support/network.h has.
+  EffectAnswer perform_one(const HttpEffect& http, bool) {
+    demand(false, "no request, but " + http.url);
+    return {};
+  }
+
   EffectAnswer perform_one(const SleepEffect& sleep, bool) {
     now_ms_ += sleep.milliseconds;
     return {};

@@ -44,6 +44,28 @@ export const codes = [
   'InstancePoisoned',
   /** Us: something that cannot happen did; please report it. */
   'Internal',
+  /** Caller: a configuration key is unknown, out of range, or not for this backend; the message names it and what to use. */
+  'InvalidConfig',
+  /** Host: a server could not be reached, or the connection broke. */
+  'NetworkFailed',
+  /** Host: a server's certificate was not accepted. */
+  'TlsFailed',
+  /** Host: the deadline of a call passed; what it wrote may or may not be there. */
+  'Timeout',
+  /** Caller: an address is not among allowed_hosts, or not one that requests are sent to. */
+  'HostNotAllowed',
+  /** Server: it wants a key, or another one. */
+  'Unauthorized',
+  /** Server: it takes no more requests for now. */
+  'RateLimited',
+  /** Limits: more requests wait for a server than are kept. */
+  'Backpressure',
+  /** Server: it failed or is overloaded, or failed so often that it is left alone for a while. */
+  'RemoteUnavailable',
+  /** Server: it refused the request; the message has its words. */
+  'RemoteRejected',
+  /** Server: its answer is not what its interface promises. */
+  'RemoteProtocolError',
 ] as const;
 export type Code = (typeof codes)[number];
 
@@ -53,4 +75,9 @@ export const retryableCodes: ReadonlySet<Code> = new Set<Code>([
   'StorageFailed',
   'DatabaseLocked',
   'Conflict',
+  'NetworkFailed',
+  'Timeout',
+  'RateLimited',
+  'Backpressure',
+  'RemoteUnavailable',
 ]);
