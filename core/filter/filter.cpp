@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/base/sort.h"
+#include "core/filter/filter_node.h"
 
 namespace nearfield {
 
@@ -23,11 +24,7 @@ constexpr size_t kMaxInValues = 10'000;
 
 enum class Operand : uint8_t { kValue, kOrdered, kValues, kBoolean, kFilter, kFilters };
 
-enum class Operator : uint8_t {
-#define NEARFIELD_FILTER_OPERATOR(name, spelling, operand, meaning) k##name,
-#include "core/filter/operators.def"
-#undef NEARFIELD_FILTER_OPERATOR
-};
+using Operator = FilterOperator;
 
 struct OperatorEntry {
   std::string_view spelling;
@@ -168,36 +165,14 @@ std::vector<std::string> split_path(std::string_view path) {
 
 }  // namespace
 
-struct Filter::Node {
-  Operator op = Operator::kAnd;
-  std::vector<Node> children;     // $and, $or, $not
-  std::vector<std::string> path;  // the others: the names on the way to the field
-  Json operand;                   // $in, $nin: an array sorted by value_less
+std::string_view filter_operator_name(FilterOperator op) { return kOperators[static_cast<size_t>(op)].spelling; }
 
-  // A filter object: all of its members. `level` counts from 1, `clauses` over the whole filter.
-  static Result<Node> parse(const Json& json, const std::string& path, size_t level, size_t& clauses);
-  // The filters behind $and, $or or $not.
-  static Result<Node> parse_joining(Operator op, const Json& json, const std::string& path, size_t level,
-                                    size_t& clauses);
-  // A field: one child for each of its operators.
-  static Result<std::vector<Node>> parse_field(const std::string& field, const Json& json, const std::string& path,
-                                               size_t& clauses);
-  static Result<Node> parse_operand(Operator op, const Json& json, const std::string& path);
-
-  bool matches(const Json& payload) const;
-  void collect_fields(std::vector<std::string>& fields) const;
-  // Whether one of the values that `names` leads to passes the test.
-  bool any_at(const Json& value, std::span<const std::string> names) const;
-  // The operator's test without its negation, on one value or the elements of an array.
-  bool test(const Json& value) const;
-};
-
-Result<Filter::Node> Filter::Node::parse(const Json& json, const std::string& path, size_t level, size_t& clauses) {
+Result<FilterNode> FilterNode::parse(const Json& json, const std::string& path, size_t level, size_t& clauses) {
   if (!json.is_object()) return filter_error(path, "a filter is an object", json);
   if (level > kMaxLevels) {
     return filter_error(path, "nested deeper than " + std::to_string(kMaxLevels) + " levels", json);
   }
-  Node all;
+  FilterNode all;
   for (const auto& [name, value] : json.items()) {
     const std::string at = path + "." + name;
     if (++clauses > kMaxClauses) {
@@ -209,22 +184,22 @@ Result<Filter::Node> Filter::Node::parse(const Json& json, const std::string& pa
         return filter_error(at, name + " stands inside a field, as in {\"field\": {\"" + name + "\": ...}}", value);
       }
       if (!op) return filter_error(at, "unknown operator; known here are " + operator_list(/*joining=*/true), value);
-      ASSIGN_OR_RETURN(Node child, parse_joining(*op, value, at, level, clauses));
+      ASSIGN_OR_RETURN(FilterNode child, parse_joining(*op, value, at, level, clauses));
       all.children.push_back(std::move(child));
     } else {
-      ASSIGN_OR_RETURN(std::vector<Node> children, parse_field(name, value, at, clauses));
+      ASSIGN_OR_RETURN(std::vector<FilterNode> children, parse_field(name, value, at, clauses));
       std::move(children.begin(), children.end(), std::back_inserter(all.children));
     }
   }
   return all;
 }
 
-Result<Filter::Node> Filter::Node::parse_joining(Operator op, const Json& json, const std::string& path, size_t level,
-                                                 size_t& clauses) {
-  Node node;
+Result<FilterNode> FilterNode::parse_joining(Operator op, const Json& json, const std::string& path, size_t level,
+                                             size_t& clauses) {
+  FilterNode node;
   node.op = op;
   if (operand_of(op) == Operand::kFilter) {
-    ASSIGN_OR_RETURN(Node child, parse(json, path, level + 1, clauses));
+    ASSIGN_OR_RETURN(FilterNode child, parse(json, path, level + 1, clauses));
     node.children.push_back(std::move(child));
     return node;
   }
@@ -234,17 +209,17 @@ Result<Filter::Node> Filter::Node::parse_joining(Operator op, const Json& json, 
     if (++clauses > kMaxClauses) {
       return filter_error(at, "the filter has more than " + std::to_string(kMaxClauses) + " clauses", json[i]);
     }
-    ASSIGN_OR_RETURN(Node child, parse(json[i], at, level + 1, clauses));
+    ASSIGN_OR_RETURN(FilterNode child, parse(json[i], at, level + 1, clauses));
     node.children.push_back(std::move(child));
   }
   return node;
 }
 
-Result<std::vector<Filter::Node>> Filter::Node::parse_field(const std::string& field, const Json& json,
-                                                            const std::string& path, size_t& clauses) {
-  std::vector<Node> nodes;
+Result<std::vector<FilterNode>> FilterNode::parse_field(const std::string& field, const Json& json,
+                                                        const std::string& path, size_t& clauses) {
+  std::vector<FilterNode> nodes;
   if (!json.is_object()) {
-    Node node;
+    FilterNode node;
     node.op = Operator::kEqual;
     node.path = split_path(field);
     node.operand = json;
@@ -270,15 +245,15 @@ Result<std::vector<Filter::Node>> Filter::Node::parse_field(const std::string& f
                               " (compare with an object by {\"$eq\": {...}})",
                           value);
     }
-    ASSIGN_OR_RETURN(Node node, parse_operand(*op, value, at));
+    ASSIGN_OR_RETURN(FilterNode node, parse_operand(*op, value, at));
     node.path = split_path(field);
     nodes.push_back(std::move(node));
   }
   return nodes;
 }
 
-Result<Filter::Node> Filter::Node::parse_operand(Operator op, const Json& json, const std::string& path) {
-  Node node;
+Result<FilterNode> FilterNode::parse_operand(Operator op, const Json& json, const std::string& path) {
+  FilterNode node;
   node.op = op;
   switch (operand_of(op)) {
     case Operand::kValue:
@@ -305,8 +280,8 @@ Result<Filter::Node> Filter::Node::parse_operand(Operator op, const Json& json, 
   return node;
 }
 
-bool Filter::Node::matches(const Json& payload) const {
-  const auto child_matches = [&](const Node& child) { return child.matches(payload); };
+bool FilterNode::matches(const Json& payload) const {
+  const auto child_matches = [&](const FilterNode& child) { return child.matches(payload); };
   switch (op) {
     case Operator::kAnd: return std::all_of(children.begin(), children.end(), child_matches);
     case Operator::kOr: return std::any_of(children.begin(), children.end(), child_matches);
@@ -325,13 +300,13 @@ bool Filter::Node::matches(const Json& payload) const {
   return false;
 }
 
-void Filter::Node::collect_fields(std::vector<std::string>& fields) const {
-  for (const Node& child : children) child.collect_fields(fields);
+void FilterNode::collect_fields(std::vector<std::string>& fields) const {
+  for (const FilterNode& child : children) child.collect_fields(fields);
   if (path.empty() || std::find(fields.begin(), fields.end(), path.front()) != fields.end()) return;
   fields.push_back(path.front());
 }
 
-bool Filter::Node::any_at(const Json& value, std::span<const std::string> names) const {
+bool FilterNode::any_at(const Json& value, std::span<const std::string> names) const {
   if (names.empty()) return test(value);
   if (value.is_array()) {
     return std::any_of(value.begin(), value.end(), [&](const Json& element) { return any_at(element, names); });
@@ -341,7 +316,7 @@ bool Filter::Node::any_at(const Json& value, std::span<const std::string> names)
   return member != value.end() && any_at(*member, names.subspan(1));
 }
 
-bool Filter::Node::test(const Json& value) const {
+bool FilterNode::test(const Json& value) const {
   bool passes = false;
   switch (op) {
     case Operator::kExists: return true;
@@ -364,11 +339,11 @@ bool Filter::Node::test(const Json& value) const {
 
 Result<Filter> Filter::parse(const Json& json) {
   size_t clauses = 0;
-  ASSIGN_OR_RETURN(Node root, Node::parse(json, "filter", 1, clauses));
-  return Filter(std::make_unique<Node>(std::move(root)));
+  ASSIGN_OR_RETURN(FilterNode root, FilterNode::parse(json, "filter", 1, clauses));
+  return Filter(std::make_unique<FilterNode>(std::move(root)));
 }
 
-Filter::Filter(std::unique_ptr<Node> root) : root_(std::move(root)) { root_->collect_fields(fields_); }
+Filter::Filter(std::unique_ptr<FilterNode> root) : root_(std::move(root)) { root_->collect_fields(fields_); }
 Filter::~Filter() = default;
 Filter::Filter(Filter&&) noexcept = default;
 Filter& Filter::operator=(Filter&&) noexcept = default;

@@ -26,6 +26,8 @@
 
 namespace nearfield {
 
+struct FilterNode;
+
 class Filter {
  public:
   // Fails with kFilterError; the message carries the path of the offending node ("filter.$and[1].year.$foo") and the
@@ -42,10 +44,12 @@ class Filter {
   // The top-level fields that `matches` looks at, each once.
   const std::vector<std::string>& fields() const { return fields_; }
 
+  // The filter as a tree (core/filter/filter_node.h).
+  const FilterNode& root() const { return *root_; }
+
  private:
-  struct Node;
-  explicit Filter(std::unique_ptr<Node> root);
-  std::unique_ptr<Node> root_;
+  explicit Filter(std::unique_ptr<FilterNode> root);
+  std::unique_ptr<FilterNode> root_;
   std::vector<std::string> fields_;
 };
 
