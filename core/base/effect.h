@@ -112,6 +112,7 @@ struct EffectAnswer {
   uint64_t generation = 0;          // commit
   uint64_t http_status = 0;         // http
   std::vector<HttpHeader> headers;  // http
+  bool not_sent = false;            // http, with an error: the server has nothing of the request
   uint64_t now_ms = 0;              // milliseconds since 1970, from the host
 };
 
@@ -131,8 +132,20 @@ class EffectQueue {
   // co_await queue.request(ReadEffect{...}) suspends until the host answers, and yields the EffectAnswer.
   auto request(EffectRequest request) { return Awaiter{*this, std::move(request), {}}; }
 
+  // What request() is made of, for those who wait in their own way. `waiter` is resumed when `answer` is filled in;
+  // both stay where they are until then, or until withdraw().
+  EffectId ask(EffectRequest request, std::coroutine_handle<> waiter, EffectAnswer& answer);
+  // Nobody waits for this answer any more. Does nothing where it was given.
+  void withdraw(EffectId id);
+
+  // Milliseconds since 1970, as the host last told: with each answer, and by set_now() before it starts a task.
+  uint64_t now_ms() const { return now_ms_; }
+  void set_now(uint64_t now_ms) { now_ms_ = now_ms; }
+
   // Effects asked for since the last call, in order. The host now owes one answer for each.
   std::vector<PendingEffect> take_pending();
+  // Of those that were taken, the ones withdrawn since the last call. No answer is owed: the host may end them early.
+  std::vector<EffectId> take_dropped();
   // Resumes the coroutine that asked. An id that is not owed an answer is ignored and false is returned.
   bool answer(EffectId id, EffectAnswer answer);
   // How many answers are owed, taken or not.
@@ -146,22 +159,20 @@ class EffectQueue {
     EffectId id = 0;
 
     bool await_ready() { return false; }
-    void await_suspend(std::coroutine_handle<> waiter) {
-      id = queue.next_id_++;
-      queue.waiting_.emplace(id, Waiting{waiter, this});
-      queue.pending_.push_back({id, std::move(request)});
-    }
+    void await_suspend(std::coroutine_handle<> waiter) { id = queue.ask(std::move(request), waiter, answer); }
     EffectAnswer await_resume() { return std::move(answer); }
     // A task that is destroyed while it waits is no longer owed an answer.
-    ~Awaiter() { queue.waiting_.erase(id); }
+    ~Awaiter() { queue.withdraw(id); }
   };
   struct Waiting {
     std::coroutine_handle<> waiter;
-    Awaiter* awaiter;
+    EffectAnswer* answer;
   };
 
   EffectId next_id_ = 1;
+  uint64_t now_ms_ = 0;
   std::vector<PendingEffect> pending_;
+  std::vector<EffectId> dropped_;
   std::map<EffectId, Waiting> waiting_;
 };
 
