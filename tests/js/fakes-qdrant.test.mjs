@@ -19,7 +19,6 @@ const cutThroughTies = ['query-offset', 'query-by-id'];
 const improper = [
   'create-zero-size',
   'create-bad-distance',
-  'create-bad-name',
   'index-bad-type',
   'upsert-nowait',
   'upsert-columnar-uneven',

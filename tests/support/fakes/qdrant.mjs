@@ -67,7 +67,7 @@ export class FakeQdrant extends Fake {
       Object.assign(error.headers, cors);
       // A body that no server could take; wrong dimensions and unknown names are no such thing.
       const text = error.body.text ?? '';
-      if (/"(Format|Validation) error/.test(text)) this.violate(text, request);
+      if (/"(Format|Validation) error in JSON/.test(text)) this.violate(text, request);
       throw error;
     }
   }
