@@ -4,7 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { FakeChroma } from '../support/fakes/chroma.mjs';
-import { recording, replay, settleTies, without } from '../support/fakes/recordings.mjs';
+import { parse, print } from '../support/fakes/lossless.mjs';
+import { difference, recording, replay, settleTies, without } from '../support/fakes/recordings.mjs';
+import { startChroma } from '../support/servers.mjs';
 
 // With a cut through equal distances, either record is right.
 const cut = ['ip: bigger dot product gives a negative distance'];
@@ -127,4 +129,170 @@ test('the fake Chroma answers as recorded', { skip: exchanges === null }, (t) =>
   t.diagnostic(
     `${matched.length} of ${exchanges.length} exchanges; left out: ${left.map(({ name, reason }) => `${name} (${reason})`)}`,
   );
+});
+
+/** Numbers of a seed. */
+function random(seed) {
+  const next = () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+  const below = (n) => Math.floor(next() * n);
+  return { below, one: (list) => list[below(list.length)], chance: (share) => next() < share, next };
+}
+
+test('the fake Chroma and a real one answer 300 random requests alike', async (t) => {
+  const real = await startChroma(t, { fresh: true });
+  if (real.skip) return t.skip(real.skip);
+  const fake = new FakeChroma();
+  const { below, one, chance, next } = random(6);
+
+  const pool = Array.from({ length: 14 }, (_, i) => `id ${i}`);
+  const some = (most) => Array.from({ length: 1 + below(most) }, () => one(pool));
+  const vector = (size = 4) => Array.from({ length: size }, () => Math.fround(next() * 4 - 2));
+  const scalars = [
+    0,
+    1,
+    2,
+    -3,
+    '1.0',
+    '1.5',
+    '-0.5',
+    '1e300',
+    true,
+    false,
+    '"x"',
+    '"y"',
+    '"1"',
+    '9007199254740993',
+    '9007199254740992',
+  ];
+  const value = () => {
+    if (chance(0.1)) return 'null';
+    if (chance(0.15)) return one(['[1,2]', '[1.5,2]', '["x","y"]', '[true]', '[]', '[1,2.0]']);
+    return String(one(scalars));
+  };
+  const keys = ['a', 'b', 'a.b', 'é', '__proto__'];
+  const metadata = () => {
+    if (chance(0.1)) return 'null';
+    const fields = new Map(Array.from({ length: 1 + below(3) }, () => [one(keys), value()]));
+    return `{${[...fields].map(([key, field]) => `${JSON.stringify(key)}:${field}`)}}`;
+  };
+  const document = () => one(['null', '"alpha beta"', '"Beta"', '""', '"a*b.c\\nü"']);
+  const records = (how) => {
+    const ids = some(4);
+    const size = steps > 30 && chance(0.08) ? 3 : 4;
+    const fields = [`"ids":${JSON.stringify(ids)}`];
+    const list = (make) => `[${ids.map(make)}]`;
+    if (how !== 'update' || chance(0.5)) fields.push(`"embeddings":${list(() => JSON.stringify(vector(size)))}`);
+    if (chance(0.8)) fields.push(`"metadatas":${list(metadata)}`);
+    if (chance(0.6)) fields.push(`"documents":${list(document)}`);
+    if (chance(0.2)) fields.push(`"uris":${list(document)}`);
+    return `{${fields}}`;
+  };
+  const where = (depth = 0) => {
+    if (depth < 2 && chance(0.3))
+      return `{"${one(['$and', '$or'])}":[${Array.from({ length: below(3) }, () => where(depth + 1))}]}`;
+    const key = JSON.stringify(one(keys));
+    if (chance(0.1))
+      return `{"#document":{"${one(['$contains', '$not_contains', '$regex'])}":"${one(['a', 'Beta', 'b.c'])}"}}`;
+    if (chance(0.1)) return `{${key}:${one(scalars)}}`;
+    if (chance(0.25))
+      return `{${key}:{"${one(['$in', '$nin'])}":[${Array.from({ length: below(3) }, () => one(scalars))}]}}`;
+    return `{${key}:{"${one(['$eq', '$ne', '$gt', '$gte', '$lt', '$lte', '$contains', '$not_contains'])}":${one(scalars)}}}`;
+  };
+  const clauses = () => {
+    const fields = [];
+    if (chance(0.7)) fields.push(`"where":${where()}`);
+    if (chance(0.2))
+      fields.push(
+        `"where_document":{"${one(['$contains', '$not_contains', '$not_regex'])}":"${one(['a', '', 'Beta', 'ü'])}"}`,
+      );
+    return fields;
+  };
+  const include = (names) => `"include":${JSON.stringify(names.filter(() => chance(0.6)))}`;
+  const parts = ['documents', 'embeddings', 'metadatas', 'uris'];
+
+  let steps = 0;
+  const send = {
+    upsert: () => records('upsert'),
+    add: () => records('add'),
+    update: () => records('update'),
+    delete: () => {
+      const fields = chance(0.5) ? clauses() : [];
+      if (fields.length === 0 || chance(0.3)) fields.push(`"ids":${JSON.stringify(some(3))}`);
+      if (fields.length > 0 && chance(0.2)) fields.push('"limit":2');
+      return `{${fields}}`;
+    },
+    get: () => {
+      const fields = [...clauses(), include(parts)];
+      if (chance(0.2)) fields.push(`"ids":${JSON.stringify(some(4))}`);
+      if (chance(0.4)) fields.push(`"limit":${below(5)}`);
+      if (chance(0.4)) fields.push(`"offset":${below(5)}`);
+      return `{${fields}}`;
+    },
+    query: () => {
+      const queries = Array.from({ length: 1 + below(2) }, () => vector(chance(0.05) ? 3 : 4));
+      const fields = [`"query_embeddings":${JSON.stringify(queries)}`, ...clauses(), include(['distances', ...parts])];
+      if (chance(0.8)) fields.push(`"n_results":${1 + below(6)}`);
+      return `{${fields}}`;
+    },
+  };
+  const database = '/api/v2/tenants/default_tenant/databases/default_database/collections';
+  const headers = { 'content-type': 'application/json' };
+  const ids = {};
+  const both = async (method, of, body) => {
+    const answer = await fetch(real.url + of('real'), { method, body, headers: body === undefined ? {} : headers });
+    const expected = { status: answer.status, body: await answer.text() };
+    const actual = fake.answer({ method, path: of('fake'), headers: body === undefined ? {} : headers, body });
+    return { expected, actual };
+  };
+  // The schema grows with the keys that were written; no adapter reads it.
+  const normal = ({ body }) =>
+    without(body === '' ? '' : parse(body), ['id', 'schema', 'log_position', 'version'], (text) =>
+      typeof text === 'string' ? text.replace(/ at line 1 column \d+/, '') : text,
+    );
+  const equal = async (method, of, body) => {
+    const { expected, actual } = await both(method, of, body);
+    const what = `${method} ${of('fake')} ${body ?? ''}`;
+    assert.equal(actual.status, expected.status, `${what}\nreal: ${expected.body}\nfake: ${actual.body}`);
+    assert.equal(
+      difference(normal(actual), normal(expected)),
+      undefined,
+      `${what}\nreal: ${expected.body}\nfake: ${actual.body}`,
+    );
+    return { expected, actual };
+  };
+  const spaces = ['l2', 'cosine', 'ip'];
+  for (const space of spaces) {
+    const body = print({ name: `c-${space}`, configuration: { hnsw: { space } }, metadata: { n: 1 } });
+    const { expected, actual } = await equal('POST', () => database, body);
+    ids[space] = { real: parse(expected.body).id, fake: parse(actual.body).id };
+  }
+  const weighted = [
+    'upsert',
+    'upsert',
+    'upsert',
+    'add',
+    'update',
+    'update',
+    'delete',
+    'get',
+    'get',
+    'query',
+    'query',
+    'query',
+  ];
+  for (; steps < 300; steps++) {
+    const space = one(spaces);
+    const verb = one(weighted);
+    await equal('POST', (side) => `${database}/${ids[space][side]}/${verb}`, send[verb]());
+    if (chance(0.2)) await equal('GET', (side) => `${database}/${ids[space][side]}/count`);
+  }
+  for (const space of spaces) {
+    await equal('POST', (side) => `${database}/${ids[space][side]}/get`, print({ include: parts }));
+    await equal('GET', () => `${database}/c-${space}`);
+  }
 });

@@ -48,7 +48,7 @@ const order = {
   $lte: (sign) => sign <= 0,
 };
 
-/** record -> boolean for a where clause; throws BadWhere. A record is { id, metadata, document }. */
+/** record -> boolean for a where clause; throws BadWhere. A record is { id, metadata, document, uri }. */
 export function where(clause) {
   if (!isObject(clause) || Object.keys(clause).length !== 1) return bad();
   const [[key, operand]] = Object.entries(clause);
@@ -70,7 +70,11 @@ function combined(key, clauses, one) {
 }
 
 function comparison(key, operator, operand) {
-  const value = ({ metadata }) => (Object.hasOwn(metadata, key) ? metadata[key] : undefined);
+  const own = key === 'chroma:uri' ? 'uri' : key === 'chroma:document' ? 'document' : undefined;
+  const value = (record) => {
+    if (own !== undefined) return record[own] ?? undefined;
+    return Object.hasOwn(record.metadata, key) ? record.metadata[key] : undefined;
+  };
   switch (operator) {
     case '$eq':
     case '$ne': {
@@ -87,8 +91,12 @@ function comparison(key, operator, operand) {
     case '$in':
     case '$nin': {
       if (!Array.isArray(operand) || operand.length === 0) return bad();
-      if (operand.some((entry) => kind(entry) === null || kind(entry) !== kind(operand[0]))) return bad();
-      const among = (record) => value(record) !== undefined && operand.some((entry) => equal(value(record), entry));
+      // The first one tells the type; an integer is a float, too.
+      const floats = kind(operand[0]) === 'float';
+      if (!operand.every((entry) => known(entry) && (floats ? isNumber(entry) : kind(entry) === kind(operand[0]))))
+        return bad();
+      const wanted = floats ? operand.map((entry) => new Real(Number(entry))) : operand;
+      const among = (record) => value(record) !== undefined && wanted.some((entry) => equal(value(record), entry));
       return operator === '$in' ? among : (record) => !among(record);
     }
     case '$contains':

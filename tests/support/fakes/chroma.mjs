@@ -272,8 +272,11 @@ export class FakeChroma extends Fake {
     if (wanted < 0) wrongType(`n_results: invalid value: integer \`${wanted}\`, expected u32`);
     const include = checkInclude(body.include, ['documents', 'metadatas', 'distances']);
     const collection = this.identified(tenant, database, id);
-    for (const embedding of body.query_embeddings) collection.checkDimension(embedding.length);
     const candidates = this.matching(collection, body, request);
+    if (new Set(body.query_embeddings.map((embedding) => embedding.length)).size > 1) {
+      refuse(400, 'Inconsistent dimensions in provided embeddings');
+    }
+    for (const embedding of body.query_embeddings) collection.checkDimension(embedding.length);
     if (body.ids?.some((one) => !collection.records.has(one))) {
       this.violate('a query among ids that are not there', request);
       fail('Error executing plan: Internal error: Error finding id');
@@ -413,8 +416,10 @@ function checkRecords(body, how) {
   }
   body.metadatas?.forEach((metadata, i) => {
     for (const [key, value] of Object.entries(metadata ?? {})) {
-      if (metadataKind(value) !== null) continue;
-      wrongType(`metadatas[${i}].${key}: data did not match any variant of untagged enum UpdateMetadataValue`);
+      // What is new has nothing that a null could take away.
+      if (metadataKind(value) !== null && !(how === 'add' && value === null)) continue;
+      const type = how === 'add' ? 'MetadataValue' : 'UpdateMetadataValue';
+      wrongType(`metadatas[${i}].${key}: data did not match any variant of untagged enum ${type}`);
     }
   });
   if (body.embeddings?.some((embedding) => embedding?.length === 0)) {
@@ -456,7 +461,10 @@ function columns(records, include) {
     embeddings: column('embeddings', (record) => record.embedding),
     documents: column('documents', (record) => record.document),
     uris: column('uris', (record) => record.uri),
-    metadatas: column('metadatas', ({ metadata }) => (Object.keys(metadata).length === 0 ? null : metadata)),
+    // The URI is kept as metadata of another name: with one, there is metadata.
+    metadatas: column('metadatas', ({ metadata, uri }) =>
+      Object.keys(metadata).length === 0 && uri === null ? null : metadata,
+    ),
   };
 }
 
