@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// Writes the TypeScript side of the lists that live once, in .def files.
+// Writes the TypeScript side of the lists that live once, in .def files, and the table of configuration keys.
 //
-//   scripts/generate.mjs            writes js/src/generated/*.ts
+//   scripts/generate.mjs            writes js/src/generated/*.ts and core/config/KEYS.md
 //   scripts/generate.mjs --check    writes nothing; fails where a file differs from what would be written
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -76,6 +76,52 @@ export type Verb = keyof typeof verbs;
   },
 ];
 
+// What is written whole by others than TypeScript's compiler.
+const documents = [
+  {
+    path: 'core/config/KEYS.md',
+    source: 'core/config/keys.def',
+    macro: 'NEARFIELD_KEY',
+    render: (rows) => `<!-- Made by scripts/generate.mjs from core/config/keys.def. -->
+
+# Configuration keys
+
+What becomes of each key on the embedded engine, Qdrant, Chroma and Weaviate: **yes**, implemented; _reported_, a warning and
+nothing else; **no**, an error; **later**, an error (\`Unsupported\`) unless the key is \`false\`. How files are found and merged
+stands in [README.md](README.md).
+
+| key | value | default | meaning | embedded | Qdrant | Chroma | Weaviate |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+${rows.map(keyRow).join('\n')}
+`,
+  },
+];
+
+function keyRow([path, type, low, high, unit, fallback, , e, q, c, w, meaning]) {
+  const cells = [e, q, c, w].map((cell) => {
+    const [, word, rest] = text(cell).match(/^(yes|note|no|later)(?:: (.*))?$/);
+    if (word === 'note') return `_reported_: ${rest}`;
+    const [why, instead] = (rest ?? '').split(' | ');
+    return `**${word}**${why ? `: ${why}` : ''}${instead ? `; ${instead}` : ''}`;
+  });
+  const kind = type.toLowerCase();
+  const value = {
+    number: `number, ${text(unit)}, ${low} to ${high}`,
+    whole: `whole number, ${text(unit)}, ${low} to ${high}`,
+    flag: 'true or false',
+    choice: text(unit).replaceAll('|', ', '),
+    hosts: 'list of hosts',
+  }[kind];
+  const shown = [
+    `\`${text(path)}\``,
+    value ?? kind,
+    text(fallback) && `\`${text(fallback)}\``,
+    text(meaning),
+    ...cells,
+  ];
+  return `| ${shown.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+}
+
 // "a string" -> a string.
 function text(literal) {
   return JSON.parse(literal);
@@ -120,9 +166,10 @@ if (process.argv.length > (check ? 3 : 2)) {
 }
 let drifted = false;
 mkdirSync(`${root}/js/src/generated`, { recursive: true });
-for (const { file, source, macro, render } of lists) {
-  const wanted = `// Made by scripts/generate.mjs from ${source}.\n\n${render(readList(source, macro))}`;
-  const path = `${root}/js/src/generated/${file}`;
+for (const { file, path: place = `js/src/generated/${file}`, source, macro, render } of [...lists, ...documents]) {
+  const made = render(readList(source, macro));
+  const wanted = file === undefined ? made : `// Made by scripts/generate.mjs from ${source}.\n\n${made}`;
+  const path = `${root}/${place}`;
   if (!check) {
     writeFileSync(path, wanted);
     continue;
@@ -134,7 +181,7 @@ for (const { file, source, macro, render } of lists) {
     // A missing file differs like any other.
   }
   if (found !== wanted) {
-    console.error(`js/src/generated/${file} differs from ${source}; run scripts/generate.mjs.`);
+    console.error(`${place} differs from ${source}; run scripts/generate.mjs.`);
     drifted = true;
   }
 }
