@@ -24,9 +24,12 @@ export function describe(name, options = {}) {
     told.add(name);
     return null;
   }
-  return new ApiDescription(JSON.parse(readFileSync(file, 'utf8')), options);
+  // Reading one takes a tenth of a second, and a test makes many fakes.
+  if (!known.has(name)) known.set(name, new ApiDescription(JSON.parse(readFileSync(file, 'utf8')), options));
+  return known.get(name);
 }
 const told = new Set();
+const known = new Map();
 
 export class ApiDescription {
   /** amend(document): mends what the description says wrongly. extra: paths that it leaves out, as pattern -> methods. */
