@@ -86,6 +86,8 @@ Engine::Answer Engine::run(Verb verb, uint32_t length) {
   }
   try {
     ASSIGN_OR_RETURN(Message message, read_message({input_.get(), std::min<size_t>(length, input_bytes_)}));
+    const auto now = message.options.find("now");
+    if (now != message.options.end() && now->is_number_unsigned()) effects_.set_now(now->get<uint64_t>());
     return (this->*verb)(message);
   } catch (const std::bad_alloc&) {
     return out_of_memory(halfway());

@@ -5,7 +5,8 @@
 // { "operation": n } and JavaScript's pump then takes effects, performs them and answers each, until take_effects
 // reports the operation finished. What reads points (search, get, count, scroll) answers at once where everything is in
 // memory and starts an operation where some of it is on demand. Upkeep (compaction) is an operation that nobody started
-// and nobody waits for.
+// and nobody waits for. Any message may have a member "now", the time in milliseconds since 1970; answers and messages
+// that start operations on servers have it.
 //
 // No exception leaves a verb: out of memory becomes an Outcome. Where it ends an operation halfway, the Outcome says
 // `poisoned`: no more effects are handed out, and the instance is of no further use, as after a trap.
@@ -56,10 +57,15 @@ class Engine {
   // Reads the message, runs the verb, fills the outcome. nullptr: a verb that this module does not have.
   void call(Verb verb, uint32_t length);
 
-  // Effects not handed out before and operations that ended since the last call.
+  // Effects not handed out before, operations that ended, and the ids of effects whose answer nobody waits for any more
+  // ("dropped", left out where there are none), since the last call.
   Answer take_effects(Message&);
-  // { id, now, code?, message?, value?, files?, generation? }; binary: what a read answers.
+  // { id, code?, message?, value?, files?, generation?, status?, headers?, notSent? }; binary: what a read or a request
+  // answers.
   Answer answer(Message&);
+  // { operation }: drops it and everything it waits for. Only for operations on servers: one that writes to the
+  // database would leave it halfway.
+  Answer cancel(Message&);
 
   // Operations.
   Answer open(Message&);  // { readOnly, cacheBytes? }

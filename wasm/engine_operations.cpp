@@ -54,7 +54,8 @@ void write_effect(JsonText& out, const PendingEffect& effect) {
         } else if constexpr (std::is_same_v<T, ReceiveEffect>) {
           kind("receive").key("stream").integer(request.stream).key("length").integer(request.length);
         } else if constexpr (std::is_same_v<T, HttpEffect>) {
-          kind("http").key("method").string(request.method).key("url").string(request.url);
+          kind("http").key("method").string(request.method);
+          out.key("origin").string(request.origin).key("url").string(request.url);
           out.key("timeout").integer(request.timeout_ms).key("limit").integer(request.max_body_bytes);
           out.key("headers").open('[');
           for (const HttpHeader& header : request.headers) {
@@ -110,7 +111,13 @@ Engine::Answer Engine::take_effects(Message&) {
   if (outcome_.poisoned != 0) taken_.clear();
   out.close(']').key("effects").open('[');
   for (const PendingEffect& effect : taken_) write_effect(out, effect);
-  return out.close(']').close('}').take();
+  out.close(']');
+  if (const std::vector<EffectId> dropped = effects_.take_dropped(); !dropped.empty()) {
+    out.key("dropped").open('[');
+    for (const EffectId id : dropped) out.integer(id);
+    out.close(']');
+  }
+  return out.close('}').take();
 }
 
 Engine::Answer Engine::finish(Operation& operation) {
@@ -129,7 +136,7 @@ Engine::Answer Engine::answer(Message& message) {
   const Json& options = message.options;
   ASSIGN_OR_RETURN(const uint64_t id, whole_option(options, "id"));
   EffectAnswer answer;
-  if (options.contains("now") && options["now"].is_number_unsigned()) answer.now_ms = options["now"].get<uint64_t>();
+  answer.now_ms = effects_.now_ms();
   if (options.contains("code")) {
     ASSIGN_OR_RETURN(const size_t code, size_option(options, "code"));
     ASSIGN_OR_RETURN(std::string text, string_option(options, "message"));
@@ -150,9 +157,26 @@ Engine::Answer Engine::answer(Message& message) {
       answer.files.push_back({std::move(name), length});
     }
   }
+  if (options.contains("headers") && options["headers"].is_array()) {
+    for (const Json& header : options["headers"]) {
+      ASSIGN_OR_RETURN(std::string name, string_option(header, "name"));
+      ASSIGN_OR_RETURN(std::string value, string_option(header, "value"));
+      answer.headers.push_back({std::move(name), std::move(value)});
+    }
+  }
+  answer.not_sent = flag_option(options, "notSent", false);
+  if (options.contains("status")) {
+    ASSIGN_OR_RETURN(answer.http_status, whole_option(options, "status"));
+  }
   const ByteView bytes = message.binary.get_bytes(message.binary.remaining());
   answer.bytes.assign(bytes.begin(), bytes.end());
   effects_.answer(id, std::move(answer));
+  return std::string("{}");
+}
+
+Engine::Answer Engine::cancel(Message& message) {
+  ASSIGN_OR_RETURN(const uint64_t id, whole_option(message.options, "operation"));
+  std::erase_if(operations_, [id](const Operation& operation) { return operation.id == id; });
   return std::string("{}");
 }
 

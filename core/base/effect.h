@@ -82,11 +82,14 @@ struct HttpHeader {
   std::string value;
 };
 // Sends one request and reads its answer whole. Redirects are not followed and no credentials but these headers are
-// sent. Answer: `http_status`, `headers`, `bytes`, whatever the status; or kNetworkFailed (not reached, or broken off),
-// kTlsFailed, kTimeout, kLimitExceeded (a longer body), kRemoteProtocolError (a redirect), kAborted.
+// sent. Answer: `http_status`, `headers` (content-type and retry-after, those that are there), `bytes`, whatever the
+// status; or kNetworkFailed (not reached, or broken off), kTlsFailed, kTimeout, kLimitExceeded (a longer body),
+// kRemoteProtocolError (a redirect), kHostNotAllowed (the host finds another origin in `url`), kUnsupported (it cannot
+// do what it was configured to), kAborted.
 struct HttpEffect {
   std::string method;  // upper case
-  std::string url;     // absolute
+  std::string origin;  // "https://db.example.com:6333", without the scheme's own port
+  std::string url;     // the origin and what follows
   std::vector<HttpHeader> headers;
   Bytes body;
   uint64_t timeout_ms = 0;      // for all of it

@@ -181,7 +181,7 @@ Status HttpClient::check(const HttpRequest& request) const {
   std::string_view why = path.starts_with('/') ? why_no_path(path) : "does not begin with '/' in its path";
   const std::string_view query = std::string_view(request.path).substr(path.size());
   for (const char c : query) {
-    if (c <= 0x20 || c >= 0x7F || std::string_view("\"#<>\\").find(c) != std::string_view::npos) {
+    if (c <= 0x20 || c >= 0x7F || std::string_view("\"#<>\\'").find(c) != std::string_view::npos) {
       why = "has a character in its query that has to be percent-encoded";
     }
   }
@@ -192,7 +192,8 @@ Status HttpClient::check(const HttpRequest& request) const {
 HttpEffect HttpClient::effect_of(const HttpRequest& request, uint64_t timeout_ms) const {
   HttpEffect out;
   out.method = request.method;
-  out.url = server_.url.origin() + server_.url.path + request.path;
+  out.origin = server_.url.origin();
+  out.url = out.origin + server_.url.path + request.path;
   out.headers = server_.headers;
   if (!request.body.empty()) out.headers.push_back({"content-type", "application/json"});
   if (!server_.key.empty()) {

@@ -1,10 +1,13 @@
 // The pump: performs what the engine asks of the outside world, and settles the promises of finished operations.
 //
 // An operation starts with a call and goes on each time one of its effects is answered. Effects run side by side on the
-// volume; each is answered exactly once, also when it fails. When the engine breaks, everything that waits is rejected.
+// volume and the network; each is answered exactly once, also when it fails, but for those of an operation that was
+// cancelled: they are ended and forgotten. When the engine breaks, everything that waits is rejected.
 import type { Engine, Verb } from './engine.js';
 import { NearfieldError, codeNumber, errorFromEngine, reasonOf } from './errors.js';
+import type { Http, HttpAnswer, HttpError } from './http.js';
 import { Message } from './message.js';
+import { pause } from './signal.js';
 import type { Volume } from './volumes/volume.js';
 
 /** [offset, length] in the engine's memory, valid until the next call. */
@@ -21,6 +24,16 @@ type Effect = { id: number } & (
   | { kind: 'sleep'; milliseconds: number }
   | { kind: 'send'; stream: number; total: number; bytes: Place }
   | { kind: 'receive'; stream: number; length: number }
+  | {
+      kind: 'http';
+      method: string;
+      origin: string;
+      url: string;
+      headers: [string, string][];
+      timeout: number;
+      limit: number;
+      bytes: Place;
+    }
 );
 
 /** Where the bytes of an operation go to, or come from. */
@@ -51,17 +64,21 @@ export class Pump {
   readonly #engine: Engine;
   readonly #volume: Volume;
   readonly #keepLock: boolean;
+  readonly #http: Http | undefined;
+  // Of requests and sleeps: what ends them early.
+  readonly #ends = new Map<number, AbortController>();
   readonly #waiting = new Map<number, Waiter>();
   readonly #streams = new Map<number, { stream: ByteStream; done: Promise<unknown> }>();
   #lastStream = 0;
   readonly #changing = new Set<Promise<void>>();
   readonly #asked = new Set<Promise<unknown>>();
 
-  /** `keepLock`: whoever made the pump gives the lock back, not the engine. */
-  constructor(engine: Engine, volume: Volume, keepLock = false) {
+  /** `keepLock`: whoever made the pump gives the lock back, not the engine. `http`: for engines that ask servers. */
+  constructor(engine: Engine, volume: Volume, keepLock = false, http?: Http) {
     this.#engine = engine;
     this.#volume = volume;
     this.#keepLock = keepLock;
+    this.#http = http;
     engine.onBroken = (why) => this.#fail(why);
   }
 
@@ -72,6 +89,41 @@ export class Pump {
       this.#waiting.set(operation, { resolve: resolve as (result: unknown) => void, reject });
       this.#advance();
     });
+  }
+
+  /**
+   * Like run(), for an operation on servers: its message has a member `now`, and it may be dropped at any time. When the
+   * signal fires, the answer is Aborted at once, and requests and waits under way are ended.
+   */
+  async runCancelled<Result>(verb: Verb, message: Uint8Array, signal: AbortSignal | undefined): Promise<Result> {
+    if (signal?.aborted) throw aborted(signal);
+    let cancel = () => {};
+    try {
+      return await new Promise<Result>((resolve, reject) => {
+        const { operation } = this.#engine.call<{ operation: number }>(verb, message);
+        this.#waiting.set(operation, { resolve: resolve as (result: unknown) => void, reject });
+        cancel = () => {
+          if (!this.#waiting.delete(operation)) return;
+          reject(aborted(signal!));
+          try {
+            this.#engine.call('_cancel', new Message(JSON.stringify({ operation })).finish());
+          } catch (error) {
+            this.#lost(error);
+            return;
+          }
+          this.#advance();
+        };
+        signal?.addEventListener('abort', cancel);
+        this.#advance();
+      });
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  /** Answers every request and every wait under way with Aborted, so that what needs them ends. */
+  abortRequests(): void {
+    for (const end of [...this.#ends.values()]) end.abort();
   }
 
   /**
@@ -139,10 +191,11 @@ export class Pump {
 
   #advance(): void {
     try {
-      const { effects, finished } = this.#engine.call<{ effects: Effect[]; finished: Finished[] }>(
-        '_takeEffects',
-        nothing,
-      );
+      const {
+        effects,
+        finished,
+        dropped = [],
+      } = this.#engine.call<{ effects: Effect[]; finished: Finished[]; dropped?: number[] }>('_takeEffects', nothing);
       // Bytes are copied out of the engine before anything may call it again.
       const jobs = effects.map((effect) => ({ effect, bytes: this.#bytesOf(effect) }));
       for (const { operation, code, result, message = '', value } of finished) {
@@ -150,6 +203,11 @@ export class Pump {
         this.#waiting.delete(operation);
         if (code === 0) waiter?.resolve(result);
         else waiter?.reject(errorFromEngine(code, message, value));
+      }
+      for (const id of dropped) {
+        const end = this.#ends.get(id);
+        this.#ends.delete(id);
+        end?.abort();
       }
       for (const { effect, bytes } of jobs) {
         const performed = this.#perform(effect, bytes);
@@ -179,14 +237,19 @@ export class Pump {
 
   async #perform(effect: Effect, bytes: Uint8Array): Promise<void> {
     let answer: EffectAnswer;
+    const end = effect.kind === 'http' || effect.kind === 'sleep' ? new AbortController() : undefined;
+    if (end !== undefined) this.#ends.set(effect.id, end);
     try {
-      answer = await this.#ask(effect, bytes);
+      answer = await this.#ask(effect, bytes, end?.signal);
     } catch (cause) {
       const error =
         cause instanceof NearfieldError ? cause : new NearfieldError('StorageFailed', reasonOf(cause), { cause });
       const value = typeof error.value === 'string' || typeof error.value === 'number' ? error.value : undefined;
-      answer = { options: { code: codeNumber(error.code), message: error.message, value } };
+      const { notSent } = error as Partial<HttpError>;
+      answer = { options: { code: codeNumber(error.code), message: error.message, value, notSent } };
     }
+    // A dropped one: nobody waits for the answer.
+    if (end !== undefined && !this.#ends.delete(effect.id)) return;
     if (this.#engine.broken !== undefined) return;
     const message = new Message(JSON.stringify({ id: effect.id, now: Date.now(), ...answer.options }));
     try {
@@ -198,7 +261,7 @@ export class Pump {
     this.#advance();
   }
 
-  async #ask(effect: Effect, bytes: Uint8Array): Promise<EffectAnswer> {
+  async #ask(effect: Effect, bytes: Uint8Array, end: AbortSignal | undefined): Promise<EffectAnswer> {
     const volume = this.#volume;
     switch (effect.kind) {
       case 'list':
@@ -222,13 +285,26 @@ export class Pump {
         if (!this.#keepLock) await volume.unlock();
         return { options: {} };
       case 'sleep':
-        await new Promise((resolve) => setTimeout(resolve, effect.milliseconds));
+        await pause(effect.milliseconds, end!);
+        if (end!.aborted) throw new NearfieldError('Aborted', 'the call was cancelled by its signal');
         return { options: {} };
       case 'send':
         await this.#streams.get(effect.stream)!.stream.send!(bytes, effect.total);
         return { options: {} };
       case 'receive':
         return { options: {}, bytes: await this.#streams.get(effect.stream)!.stream.receive!(effect.length) };
+      case 'http': {
+        const { method, origin, url, headers, timeout, limit } = effect;
+        const body = bytes.length === 0 ? undefined : bytes;
+        const request = { method, origin, url, headers, body, timeout, limit };
+        if (this.#http === undefined) throw new NearfieldError('Internal', 'nothing was given that sends requests');
+        const answer: HttpAnswer = await this.#http.send(request, end!);
+        return { options: { status: answer.status, headers: answer.headers }, bytes: answer.bytes };
+      }
     }
   }
+}
+
+function aborted(signal: AbortSignal): NearfieldError {
+  return new NearfieldError('Aborted', 'the call was cancelled by its signal', { cause: signal.reason });
 }

@@ -188,7 +188,8 @@ class Network {
   uint64_t perform(const HttpEffect& http, EffectAnswer& answer) {
     demand(http.timeout_ms > 0, "a request has a timeout");
     demand(http.max_body_bytes > 0, "a request has a bound for its answer");
-    demand(http.url.starts_with("http://") || http.url.starts_with("https://"), "an absolute address");
+    demand(http.origin.starts_with("http://") || http.origin.starts_with("https://"), "a scheme");
+    demand(http.url.starts_with(http.origin + '/'), "an absolute address");
     for (const HttpHeader& header : http.headers) {
       demand(std::ranges::none_of(header.name, [](char c) { return c >= 'A' && c <= 'Z'; }), "headers in lower case");
     }

@@ -31,6 +31,7 @@ export const verbs = {
   _openSpecs: 26,
   _indexFiles: 27,
   _removeMissing: 28,
+  _cancel: 29,
 } as const;
 /** What an engine can be asked. */
 export type Verb = keyof typeof verbs;
