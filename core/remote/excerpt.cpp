@@ -113,7 +113,8 @@ std::optional<uint64_t> retry_after_ms(std::string_view value, uint64_t now_ms) 
   const size_t month = kMonths.find(value.substr(8, 3));
   const auto day = number(value.substr(5, 2)), year = number(value.substr(12, 4)), hour = number(value.substr(17, 2)),
              minute = number(value.substr(20, 2)), second = number(value.substr(23, 2));
-  if (month % 3 != 0 || !day || !year || !hour || !minute || !second) return std::nullopt;
+  if (month == std::string_view::npos || month % 3 != 0 || !day || !year || !hour || !minute || !second)
+    return std::nullopt;
   if (*day < 1 || *day > 31 || *year < 1970 || *hour > 23 || *minute > 59 || *second > 60) return std::nullopt;
   const int64_t days =
       days_from_civil(static_cast<int64_t>(*year), static_cast<int64_t>(month / 3) + 1, static_cast<int64_t>(*day));

@@ -37,8 +37,8 @@ enum class RetryClass : uint8_t {
 
 struct HttpRequest {
   std::string method;
-  std::string path;  // percent-encoded, from "/", with its query string
-  std::string body;  // JSON text; empty: none
+  std::string path;       // percent-encoded, from "/", with its query string
+  std::string body = "";  // JSON text; empty: none
   RetryClass retry = RetryClass::kRead;
   uint64_t deadline_ms = 0;  // over all attempts; 0: the client's own
 };

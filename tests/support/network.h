@@ -110,7 +110,7 @@ class Network {
     if (events_.empty()) return false;
     const auto first = events_.begin();
     Event event = std::move(first->second);
-    now_ms_ = std::max(now_ms_, first->first.first);
+    if (!aborting_) now_ms_ = std::max(now_ms_, first->first.first);
     events_.erase(first);
     happen(std::move(event));
     collect();
@@ -123,16 +123,15 @@ class Network {
     now_ms_ = std::max(now_ms_, until);
     effects_.set_now(now_ms_);
   }
-  // Answers everything that is pending with kAborted, as a host does whose caller gives up.
+  // Answers everything that is pending with kAborted, as a host does whose caller gives up; what is asked for meanwhile
+  // too, and it is not sent.
   void abort() {
+    aborting_ = true;
     collect();
-    std::map<Moment, Event> ended = std::exchange(events_, {});
-    for (auto& [moment, event] : ended) {
-      event.answer = {};
-      event.answer.status = Error{Code::kAborted, "the call was cancelled by its signal", ""};
-      happen(std::move(event));
+    for (auto& [moment, event] : events_) event.answer = aborted();
+    while (step()) {
     }
-    collect();
+    aborting_ = false;
   }
   // The wall clock is set anew; what is pending happens after as long as before.
   void move_clock(int64_t milliseconds) {
@@ -154,6 +153,11 @@ class Network {
     EffectAnswer answer;
   };
 
+  static EffectAnswer aborted() {
+    EffectAnswer out;
+    out.status = Error{Code::kAborted, "the call was cancelled by its signal", ""};
+    return out;
+  }
   static void demand(bool condition, const std::string& rule) {
     if (!condition) throw std::logic_error("the engine broke a rule of effects: " + rule);
   }
@@ -178,7 +182,13 @@ class Network {
           const auto* http = std::get_if<HttpEffect>(&effect.request);
           demand(http != nullptr, "only requests and sleeps, there is no storage here");
           event.http = true;
-          after = perform(*http, event.answer);
+          ++in_flight_;
+          if (!aborting_) after = perform(*http, event.answer);
+        }
+        if (aborting_) {
+          after = 0;
+          event.answer = aborted();
+          event.answer.not_sent = true;
         }
         events_.emplace(Moment{now_ms_ + after, random_.next()}, std::move(event));
       }
@@ -195,7 +205,6 @@ class Network {
     }
     ++requests_;
     bytes_sent_ += http.body.size();
-    ++in_flight_;
     most_in_flight_ = std::max(most_in_flight_, in_flight_);
     NetworkReply reply = handler_(http, now_ms_);
     if (!reply.never && reply.latency_ms < http.timeout_ms) {
@@ -221,6 +230,7 @@ class Network {
   EffectQueue effects_;
   uint64_t now_ms_ = kStartMs;
   std::map<Moment, Event> events_;
+  bool aborting_ = false;
   uint64_t requests_ = 0, bytes_sent_ = 0;
   size_t in_flight_ = 0, most_in_flight_ = 0;
 };
