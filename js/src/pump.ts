@@ -67,6 +67,8 @@ export class Pump {
   readonly #http: Http | undefined;
   // Of requests and sleeps: what ends them early.
   readonly #ends = new Map<number, AbortController>();
+  // Operations of runCancelled().
+  readonly #cancellable = new Set<number>();
   readonly #waiting = new Map<number, Waiter>();
   readonly #streams = new Map<number, { stream: ByteStream; done: Promise<unknown> }>();
   #lastStream = 0;
@@ -96,34 +98,39 @@ export class Pump {
    * signal fires, the answer is Aborted at once, and requests and waits under way are ended.
    */
   async runCancelled<Result>(verb: Verb, message: Uint8Array, signal: AbortSignal | undefined): Promise<Result> {
-    if (signal?.aborted) throw aborted(signal);
-    let cancel = () => {};
+    if (signal?.aborted) throw aborted(signal.reason);
+    const cancel = () => this.#cancel(operation, aborted(signal!.reason));
+    let operation = 0;
     try {
       return await new Promise<Result>((resolve, reject) => {
-        const { operation } = this.#engine.call<{ operation: number }>(verb, message);
+        ({ operation } = this.#engine.call<{ operation: number }>(verb, message));
         this.#waiting.set(operation, { resolve: resolve as (result: unknown) => void, reject });
-        cancel = () => {
-          if (!this.#waiting.delete(operation)) return;
-          reject(aborted(signal!));
-          try {
-            this.#engine.call('_cancel', new Message(JSON.stringify({ operation })).finish());
-          } catch (error) {
-            this.#lost(error);
-            return;
-          }
-          this.#advance();
-        };
+        this.#cancellable.add(operation);
         signal?.addEventListener('abort', cancel);
         this.#advance();
       });
     } finally {
+      this.#cancellable.delete(operation);
       signal?.removeEventListener('abort', cancel);
     }
   }
 
-  /** Answers every request and every wait under way with Aborted, so that what needs them ends. */
-  abortRequests(): void {
-    for (const end of [...this.#ends.values()]) end.abort();
+  /** Ends every runCancelled() under way with Aborted. */
+  cancelRequests(): void {
+    for (const operation of [...this.#cancellable]) this.#cancel(operation, aborted());
+  }
+
+  #cancel(operation: number, error: NearfieldError): void {
+    const waiter = this.#waiting.get(operation);
+    if (!this.#waiting.delete(operation)) return;
+    waiter!.reject(error);
+    try {
+      this.#engine.call('_cancel', new Message(JSON.stringify({ operation })).finish());
+    } catch (cause) {
+      this.#lost(cause);
+      return;
+    }
+    this.#advance();
   }
 
   /**
@@ -229,6 +236,8 @@ export class Pump {
   #fail(error: unknown): void {
     for (const waiter of this.#waiting.values()) waiter.reject(error);
     this.#waiting.clear();
+    for (const end of this.#ends.values()) end.abort();
+    this.#ends.clear();
   }
 
   #bytesOf(effect: Effect): Uint8Array {
@@ -286,7 +295,7 @@ export class Pump {
         return { options: {} };
       case 'sleep':
         await pause(effect.milliseconds, end!);
-        if (end!.aborted) throw new NearfieldError('Aborted', 'the call was cancelled by its signal');
+        if (end!.aborted) throw aborted();
         return { options: {} };
       case 'send':
         await this.#streams.get(effect.stream)!.stream.send!(bytes, effect.total);
@@ -305,6 +314,6 @@ export class Pump {
   }
 }
 
-function aborted(signal: AbortSignal): NearfieldError {
-  return new NearfieldError('Aborted', 'the call was cancelled by its signal', { cause: signal.reason });
+function aborted(cause?: unknown): NearfieldError {
+  return new NearfieldError('Aborted', 'the call was cancelled by its signal', { cause });
 }
