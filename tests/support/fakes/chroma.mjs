@@ -10,7 +10,8 @@ import { randomUUID } from 'node:crypto';
 import { describe } from './api-description.mjs';
 import { BadRegex, BadWhere, NotIndexed, documentWhere, kind, longestList, where } from './chroma-where.mjs';
 import { Fake, Reply, json } from './fake.mjs';
-import { Real, isInteger, isNumber, print, single } from './lossless.mjs';
+import { Kept } from './kept.mjs';
+import { Real, isNumber, print, single } from './lossless.mjs';
 
 const maxVariables = 32_766; // of SQLite
 const uuidPattern = /^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$/i;
@@ -244,9 +245,10 @@ export class FakeChroma extends Fake {
       clauseError(error, 'Invalid where document clause');
     }
     const ids = body.ids ? new Set(body.ids) : null;
-    return [...collection.records.values()].filter(
-      (record) => (ids === null || ids.has(record.id)) && tests.every((test) => test(record)),
-    );
+    if (tests.length === 0 && ids === null) return collection.records.list();
+    return collection.records
+      .list()
+      .filter((record) => (ids === null || ids.has(record.id)) && tests.every((test) => test(record)));
   }
 
   get([tenant, database, id], request) {
@@ -495,7 +497,7 @@ const legacy = {
 
 class Collection {
   constructor({ name, tenant, database, configuration, metadata }) {
-    Object.assign(this, { id: randomUUID(), name, tenant, database, metadata, dimension: null, records: new Map() });
+    Object.assign(this, { id: randomUUID(), name, tenant, database, metadata, dimension: null, records: new Kept() });
     this.hnsw = {
       space: configuration?.spann?.space ?? 'l2',
       ef_construction: 100,

@@ -6,6 +6,7 @@
 
 import { describe } from './api-description.mjs';
 import { Fake, Reply, json } from './fake.mjs';
+import { Kept } from './kept.mjs';
 import { isInteger, isNumber, parse, print, single } from './lossless.mjs';
 import { fieldConditions, indexTypes, isObject, judgeFilter, parsePath, passes, valuesAt } from './qdrant-filter.mjs';
 
@@ -243,6 +244,17 @@ function compareIds(a, b) {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
+/** Where the first point not before an id stands. */
+function lowerBound(points, id) {
+  let [low, high] = [0, points.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (compareIds(points[middle].id, id) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 const defaults = {
   hnsw_config: { m: 16, ef_construct: 100, full_scan_threshold: 10000, max_indexing_threads: 0, on_disk: false },
   optimizers_config: {
@@ -300,7 +312,7 @@ class Collection {
     this.vectors = vectors;
     this.config = body;
     this.strict = body.strict_mode_config ?? null;
-    this.points = new Map(); // id -> { id, payload, vectors, version }, in order of insertion
+    this.points = new Kept(); // id -> { id, payload, vectors, version }, in order of insertion
     this.indexes = new Map(); // field -> { type, params }
     this.snapshots = [];
     this.operations = 0;
@@ -405,10 +417,14 @@ class Collection {
     return filter;
   }
 
+  indexTypes() {
+    return new Map([...this.indexes].map(([field, { type }]) => [field, type]));
+  }
+
   matching(filter) {
-    const types = new Map([...this.indexes].map(([field, { type }]) => [field, type]));
-    const points = [...this.points.values()];
-    return filter === null ? points : points.filter((point) => passes(filter, point, types));
+    const points = this.points.list();
+    const types = this.indexTypes();
+    return filter === null ? [...points] : points.filter((point) => passes(filter, point, types));
   }
 
   // --- writing ---
@@ -613,14 +629,16 @@ class Collection {
     this.limited(limit, this.strict?.max_query_limit, 'limit');
     const checked = this.filter(filter, 'filter', violate);
     this.spend('read', 1, now());
-    let points = this.matching(checked).sort((a, b) => compareIds(a.id, b.id));
-    if (offset !== undefined && offset !== null) {
-      const first = pointId(offset);
-      points = points.filter(({ id }) => compareIds(id, first) >= 0);
+    const first = offset === undefined || offset === null ? null : pointId(offset);
+    const points = this.points.sorted(compareIds);
+    const page = [];
+    // One more than asked for: the next page begins with it.
+    for (let at = first === null ? 0 : lowerBound(points, first); at < points.length && page.length <= limit; at++) {
+      if (checked === null || passes(checked, points[at], this.indexTypes())) page.push(points[at]);
     }
     return {
-      points: points.slice(0, limit).map((point) => this.record(point, payload, vector)),
-      next_page_offset: points[limit]?.id ?? null,
+      points: page.slice(0, limit).map((point) => this.record(point, payload, vector)),
+      next_page_offset: page[limit]?.id ?? null,
     };
   }
 

@@ -8,6 +8,7 @@
 import { describe } from './api-description.mjs';
 import { Fake, Reply, json } from './fake.mjs';
 import { Enum, SyntaxProblem, Variable, location, parseQuery } from './graphql.mjs';
+import { Kept } from './kept.mjs';
 import { Real, isInteger, isNumber, print, shortest } from './lossless.mjs';
 import { BadFilter, stopwords, tokens, where } from './weaviate-where.mjs';
 
@@ -187,11 +188,10 @@ export class FakeWeaviate extends Fake {
     if (offset + limit > maxResults) return unprocessable('query maximum results exceeded');
     if (after !== null && query.has('offset'))
       return unprocessable('invalid api parameter: after can not be combined with offset');
-    let objects = [...found.objects.values()];
-    if (after !== null) {
-      objects = objects.sort((a, b) => (a.id < b.id ? -1 : 1)).filter(({ id }) => id > after.toLowerCase());
-    }
-    objects = objects.slice(offset, offset + limit).map((object) => shown(object, query.get('include')));
+    const all = after === null ? found.objects.list() : found.objects.sorted((a, b) => (a < b ? -1 : 1));
+    const from = after === null || after === '' ? offset : all.findIndex(({ id }) => id > after.toLowerCase());
+    const page = from < 0 ? [] : all.slice(from, from + limit);
+    const objects = page.map((object) => shown(object, query.get('include')));
     return ok({ deprecations: [], objects, ...(objects.length > 0 ? { totalResults: objects.length } : {}) });
   }
 
@@ -671,7 +671,7 @@ class Class {
       Object.entries(indexed).map(([name, one]) => [name, one.vectorIndexConfig.distance]),
     );
     this.dimensions = {};
-    this.objects = new Map(); // id -> object, in order of insertion
+    this.objects = new Kept(); // id -> object, in order of insertion
   }
 
   /** Properties as they are kept: an integer is a double to the server, and what is null is not kept. */
