@@ -8,7 +8,7 @@ import path from 'node:path';
 
 import Ajv from 'ajv/dist/2020.js';
 
-import { isPlain, plain } from './lossless.mjs';
+import { plain } from './lossless.mjs';
 
 const project = path.dirname(path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url)))));
 
@@ -161,9 +161,9 @@ export class ApiDescription {
     } else if (text === '') {
       if (operation.required) wrong.push('no body');
     } else {
-      const { value, error } = tree();
+      const { value, error, plain: asIs } = tree();
       if (error !== undefined) wrong.push(`body is not JSON: ${error.message}`);
-      else if (!operation.validate(isPlain(text) ? value : plain(value))) {
+      else if (!operation.validate(asIs ? value : plain(value))) {
         const { instancePath, message, params } = operation.validate.errors.at(-1);
         wrong.push(`body${instancePath} ${message} ${JSON.stringify(params)}`);
       }

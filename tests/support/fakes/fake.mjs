@@ -12,7 +12,7 @@
 import http from 'node:http';
 import { gunzipSync } from 'node:zlib';
 
-import { JsonError, parse, print } from './lossless.mjs';
+import { JsonError, isPlain, parse, print } from './lossless.mjs';
 
 /** Ends a request with this answer, from however deep. */
 export class Reply extends Error {
@@ -88,7 +88,7 @@ export class Fake {
     request.tree = () => {
       if (tree !== undefined) return tree;
       try {
-        tree = { value: parse(text) };
+        tree = { value: parse(text), plain: isPlain(text) };
       } catch (error) {
         if (!(error instanceof JsonError)) throw error;
         tree = { error };

@@ -30,11 +30,31 @@ export class JsonError extends Error {
   }
 }
 
-// JSON.parse answers the same for any text without these: long runs of digits, "1.0", positive exponents.
-const lossy = /\d{16}|\d\.0*(?!\d)|\d[eE]\+?\d/;
-
-/** Whether JSON.parse would do: no BigInt and no Real will be in it. */
-export const isPlain = (text) => !lossy.test(text);
+/**
+ * Whether JSON.parse would do: no run of 16 digits, no "1.0", no positive exponent, not even in a string. A loop over
+ * characters, as bodies are megabytes of vectors and a pattern takes longer than JSON.parse itself.
+ */
+export function isPlain(text) {
+  const digit = (c) => c >= 48 && c <= 57;
+  let run = 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (digit(c)) {
+      if (++run === 16) return false;
+      continue;
+    }
+    if (run > 0 && c === 46) {
+      let next = i + 1;
+      while (text.charCodeAt(next) === 48) next++;
+      if (!digit(text.charCodeAt(next))) return false;
+    } else if (run > 0 && (c === 101 || c === 69)) {
+      const next = text.charCodeAt(i + 1);
+      if (next === 43 || digit(next)) return false;
+    }
+    run = 0;
+  }
+  return true;
+}
 
 const maxDepth = 128;
 
@@ -141,18 +161,23 @@ export function parse(text) {
   return all;
 }
 
+const powers = Array.from({ length: 23 }, (_, exponent) => 10 ** exponent);
+
 /** The double whose shortest text is the shortest text of the float. */
 export function shortest(float) {
-  if (Number.isInteger(float)) return float;
-  let digits = 8;
-  let best = Number(float.toPrecision(digits));
-  if (Math.fround(best) !== float) return Number(float.toPrecision(9));
-  while (digits > 1) {
-    const shorter = Number(float.toPrecision(--digits));
-    if (Math.fround(shorter) !== float) break;
-    best = shorter;
+  if (Number.isInteger(float) && Math.abs(float) < 1e15) return float;
+  const magnitude = Math.floor(Math.log10(Math.abs(float)));
+  // A float below the normal ones has fewer digits.
+  for (let digits = magnitude < -37 ? 1 : 6; digits <= 9; digits++) {
+    const places = digits - 1 - magnitude;
+    // Below 10^22 a power of ten is exact, and so the quotient is the double nearest to the decimal.
+    const candidate =
+      places >= 0 && places <= 22
+        ? Math.round(float * powers[places]) / powers[places]
+        : Number(float.toPrecision(digits));
+    if (Math.fround(candidate) === float) return candidate;
   }
-  return best;
+  return float;
 }
 
 const real = (value) => (Number.isInteger(value) && Math.abs(value) < 1e21 ? `${value}.0` : String(value));
@@ -161,6 +186,8 @@ export function print(value) {
   switch (typeof value) {
     case 'bigint':
       return String(value);
+    case 'number':
+      return Object.is(value, -0) ? '-0' : JSON.stringify(value);
     case 'object': {
       if (value === null) return 'null';
       if (value instanceof Real) return real(value.value);

@@ -297,6 +297,10 @@ function normalised(vector) {
   return vector.map((value) => value / root);
 }
 
+// The plain form takes a tenth of the time of the other, but no BigInt.
+const floatsOf = (list) =>
+  list.some((value) => typeof value === 'bigint') ? Float32Array.from(list, Number) : new Float32Array(list);
+
 class Collection {
   constructor(name, body) {
     this.name = name;
@@ -534,7 +538,7 @@ class Collection {
     if (vector.length !== params.size) {
       refuse(400, `Wrong input: Vector dimension error: expected dim: ${params.size}, got ${vector.length}`);
     }
-    const floats = Float32Array.from(vector, Number);
+    const floats = floatsOf(vector);
     return params.distance === 'Cosine' ? normalised(floats) : floats;
   }
 
