@@ -5,6 +5,7 @@ import { test } from 'node:test';
 
 import { FakeChroma } from '../support/fakes/chroma.mjs';
 import { parse, print } from '../support/fakes/lossless.mjs';
+import { random } from '../support/fakes/random.mjs';
 import { difference, recording, replay, settleTies, without } from '../support/fakes/recordings.mjs';
 import { startChroma } from '../support/servers.mjs';
 
@@ -130,18 +131,6 @@ test('the fake Chroma answers as recorded', { skip: exchanges === null }, (t) =>
     `${matched.length} of ${exchanges.length} exchanges; left out: ${left.map(({ name, reason }) => `${name} (${reason})`)}`,
   );
 });
-
-/** Numbers of a seed. */
-function random(seed) {
-  const next = () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-  const below = (n) => Math.floor(next() * n);
-  return { below, one: (list) => list[below(list.length)], chance: (share) => next() < share, next };
-}
 
 test('the fake Chroma and a real one answer 300 random requests alike', async (t) => {
   const real = await startChroma(t, { fresh: true });

@@ -3,9 +3,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { parse } from '../support/fakes/lossless.mjs';
+import { parse, print } from '../support/fakes/lossless.mjs';
 import { FakeQdrant } from '../support/fakes/qdrant.mjs';
-import { recording, replay, settleTies, without } from '../support/fakes/recordings.mjs';
+import { random } from '../support/fakes/random.mjs';
+import { difference, recording, replay, settleTies, without } from '../support/fakes/recordings.mjs';
+import { realServer } from '../support/servers.mjs';
 
 // Left out, and why.
 const leftOut = {
@@ -134,4 +136,133 @@ test('u64 ids and i64 payloads stay exact', async (t) => {
   const equal = { filter: { must: [{ key: 'x', match: { value: 1 } }] } };
   assert.equal((await call('POST', '/collections/c/points/count', JSON.stringify(equal))).count, 0);
   fake.check();
+});
+
+test('the fake Qdrant and a real one answer 300 random requests alike', async (t) => {
+  const real = realServer('qdrant');
+  if (real === null) return t.skip('no real Qdrant: QDRANT_URL is not set');
+  const fake = new FakeQdrant();
+  const { below, one, chance, next } = random(7);
+  const path = `/collections/random-${Date.now()}`;
+  const headers = { 'content-type': 'application/json' };
+  t.after(() => fetch(real + path, { method: 'DELETE' }));
+
+  const normal = (body) =>
+    without(parse(body), ['time', 'operation_id', 'version', 'usage'], (value) => {
+      if (typeof value === 'string') return value.replace(/ at line 1 column \d+/, '');
+      const scored = Array.isArray(value) && value.length > 0 && value.every((hit) => hit?.score !== undefined);
+      return scored
+        ? settleTies(
+            value,
+            (hit) => hit.score,
+            (hit) => hit.id,
+          )
+        : value;
+    });
+  const equal = async (method, target, body) => {
+    const answer = await fetch(real + path + target, { method, body, headers });
+    const expected = await answer.text();
+    const actual = fake.answer({ method, path: path + target, body, headers });
+    const what = `${method} ${target} ${body}\nreal: ${expected}\nfake: ${actual.body}`;
+    assert.equal(actual.status, answer.status, what);
+    assert.equal(difference(normal(actual.body), normal(expected)), undefined, what);
+  };
+
+  const distance = one(['Cosine', 'Dot', 'Euclid', 'Manhattan']);
+  await equal('PUT', '', print({ vectors: { d: { size: 4, distance } }, sparse_vectors: { s: { modifier: 'idf' } } }));
+  for (const [field, type] of [
+    ['tag', 'keyword'],
+    ['n', 'integer'],
+    ['body', 'text'],
+  ]) {
+    await equal('PUT', '/index?wait=true', print({ field_name: field, field_schema: type }));
+  }
+
+  const vector = () => Array.from({ length: 4 }, () => Math.fround(next() * 4 - 2));
+  const sparse = () => ({ indices: [0, 1, 2, 3, 4, 5].filter(() => chance(0.5)), values: [] });
+  const filled = ({ indices }) => ({ indices, values: indices.map(() => 1 + below(8) / 4) });
+  const id = () =>
+    chance(0.5)
+      ? String(1 + below(8))
+      : chance(0.2)
+        ? '18446744073709551615'
+        : `"00000000-0000-4000-8000-00000000000${below(8)}"`;
+  const scalar = () =>
+    one([
+      '0',
+      '1',
+      '1.0',
+      '1.5',
+      '-2',
+      'true',
+      'false',
+      '"red"',
+      '"Red"',
+      '"dark red"',
+      '9007199254740993',
+      '9007199254740992',
+      '"2020-01-02T03:04:05Z"',
+      '"2021-05-06"',
+    ]);
+  const value = (depth = 0) => {
+    if (chance(0.1)) return 'null';
+    if (chance(0.2)) return `[${Array.from({ length: below(3) }, scalar)}]`;
+    if (depth < 2 && chance(0.2)) return `{"k":${value(depth + 1)},"v":${scalar()}}`;
+    if (depth < 2 && chance(0.1)) return `[{"k":${scalar()},"v":${scalar()}},{"k":${scalar()}}]`;
+    return scalar();
+  };
+  const keys = ['tag', 'n', 'a', 'b', 'o', 'body'];
+  const payload = () =>
+    `{${[...new Set(Array.from({ length: below(5) }, () => one(keys)))].map((key) => `"${key}":${key === 'body' ? one(['"the quick fox"', '"Quick brown"', '"fox-3"']) : value()}`)}}`;
+  const point = () =>
+    `{"id":${id()},"vector":{"d":${JSON.stringify(vector())}${chance(0.7) ? `,"s":${JSON.stringify(filled(sparse()))}` : ''}},"payload":${payload()}}`;
+  const condition = (depth = 0) => {
+    if (depth < 2 && chance(0.25)) return filter(depth + 1);
+    if (chance(0.1)) return `{"has_id":[${Array.from({ length: below(4) }, id)}]}`;
+    const key = one(['tag', 'n', 'a', 'b', 'o', 'o.k', 'o[].k', 'b[0]', 'o.v', 'missing']);
+    if (chance(0.15)) return `{"${one(['is_empty', 'is_null'])}":{"key":"${key}"}}`;
+    if (chance(0.1))
+      return `{"nested":{"key":"${one(['o', 'o[]', 'b'])}","filter":{"must":[{"key":"k","match":{"value":${one(['1', '"red"', 'true'])}}}]}}}`;
+    if (chance(0.1))
+      return `{"key":"${one(['body', 'tag'])}","match":{"text":"${one(['quick', 'fox QUICK', 'red', 'Red'])}"}}`;
+    if (chance(0.3))
+      return `{"key":"${key}","range":{"${one(['gt', 'gte', 'lt', 'lte'])}":${one(['0', '1', '1.25', '-2', '9007199254740992', '"2020-06-01T00:00:00Z"'])}}}`;
+    if (chance(0.1)) return `{"key":"${key}","values_count":{"${one(['gt', 'lt', 'gte', 'lte'])}":${below(3)}}}`;
+    if (chance(0.3))
+      return `{"key":"${key}","match":{"${one(['any', 'except'])}":${one(['["red","Red"]', '[1,0]', '[]', '[9007199254740993]', '["dark red"]'])}}}`;
+    return `{"key":"${key}","match":{"value":${one(['0', '1', '-2', 'true', 'false', '"red"', '"Red"', '9007199254740993', '9007199254740992'])}}}`;
+  };
+  const filter = (depth = 0) => {
+    const clauses = ['must', 'should', 'must_not'].filter(() => chance(0.5));
+    if (clauses.length === 0) clauses.push('must');
+    const list = () => Array.from({ length: 1 + below(2) }, () => condition(depth));
+    const fields = clauses.map((clause) => `"${clause}":[${list()}]`);
+    if (chance(0.1)) fields.push(`"min_should":{"conditions":[${list()},${list()}],"min_count":2}`);
+    return `{${fields}}`;
+  };
+  for (let step = 0; step < 300; step++) {
+    if (step % 12 === 0) await equal('PUT', '/points?wait=true', `{"points":[${Array.from({ length: 6 }, point)}]}`);
+    else if (step % 40 === 39) await equal('POST', '/points/delete?wait=true', `{"filter":${filter()}}`);
+    else if (step % 40 === 20) await equal('POST', '/points/delete?wait=true', `{"points":[${id()},${id()}]}`);
+    else if (chance(0.4)) await equal('POST', '/points/count', `{"filter":${filter()},"exact":true}`);
+    else if (chance(0.4))
+      await equal(
+        'POST',
+        '/points/scroll',
+        `{"filter":${filter()},"limit":${1 + below(4)},"offset":${id()},"with_payload":true,"with_vector":true}`,
+      );
+    else if (chance(0.5))
+      await equal(
+        'POST',
+        '/points/query',
+        `{"query":${JSON.stringify(vector())},"using":"d","filter":${filter()},"limit":50,"with_payload":${one(['true', 'false', '["tag","o.k"]', '{"exclude":["n"]}'])}}`,
+      );
+    else if (chance(0.5))
+      await equal(
+        'POST',
+        '/points/query',
+        `{"query":${JSON.stringify(filled({ indices: [0, 2, 4] }))},"using":"s","limit":50}`,
+      );
+    else await equal('POST', '/points', `{"ids":[${id()},${id()}],"with_payload":true,"with_vector":["d"]}`);
+  }
 });
