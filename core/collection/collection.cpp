@@ -8,6 +8,7 @@
 #include "core/base/hash.h"
 #include "core/base/json_scan.h"
 #include "core/base/utf8.h"
+#include "core/collection/point_check.h"
 #include "core/collection/state.h"
 #include "core/filter/payload_filter.h"
 
@@ -31,16 +32,6 @@ Error limit_error(const std::string& what, size_t size, size_t limit) {
           shown(static_cast<int64_t>(size))};
 }
 
-Status check_id(std::string_view id) {
-  if (id.empty()) return Error{Code::kInvalidArgument, "an id is empty", shown(id)};
-  if (id.size() > kMaxIdBytes) return limit_error("the id " + shown(id), id.size(), kMaxIdBytes);
-  if (!is_utf8(id)) return Error{Code::kInvalidArgument, "an id is not UTF-8", shown(to_utf8(id))};
-  if (id.find('\0') != std::string_view::npos) {
-    return Error{Code::kInvalidArgument, "the id " + shown(id) + " holds a NUL character", shown(id)};
-  }
-  return {};
-}
-
 Status check_payload(std::string_view id, std::string_view payload) {
   if (payload.empty()) return {};
   JsonLimits limits;
@@ -53,14 +44,6 @@ Status check_payload(std::string_view id, std::string_view payload) {
   RETURN_IF_ERROR(check_json(payload, what, limits));
   if (object) return {};
   return Error{Code::kFormatError, what + ": must be a JSON object", shown(payload)};
-}
-
-// All of a point but its vector.
-Status check_strings(std::string_view id, std::string_view text, std::string_view payload) {
-  RETURN_IF_ERROR(check_id(id));
-  if (text.size() > kMaxTextBytes) return limit_error("text of " + shown(id), text.size(), kMaxTextBytes);
-  if (!is_utf8(text)) return Error{Code::kInvalidArgument, "text of " + shown(id) + " is not UTF-8", shown(id)};
-  return check_payload(id, payload);
 }
 
 Status check_count(size_t points, size_t rows_before, size_t rows_added) {
@@ -101,6 +84,23 @@ Status check_dimension(size_t found, size_t expected) {
 }
 
 }  // namespace
+
+Status check_id(std::string_view id) {
+  if (id.empty()) return Error{Code::kInvalidArgument, "an id is empty", shown(id)};
+  if (id.size() > kMaxIdBytes) return limit_error("the id " + shown(id), id.size(), kMaxIdBytes);
+  if (!is_utf8(id)) return Error{Code::kInvalidArgument, "an id is not UTF-8", shown(to_utf8(id))};
+  if (id.find('\0') != std::string_view::npos) {
+    return Error{Code::kInvalidArgument, "the id " + shown(id) + " holds a NUL character", shown(id)};
+  }
+  return {};
+}
+
+Status check_strings(std::string_view id, std::string_view text, std::string_view payload) {
+  RETURN_IF_ERROR(check_id(id));
+  if (text.size() > kMaxTextBytes) return limit_error("text of " + shown(id), text.size(), kMaxTextBytes);
+  if (!is_utf8(text)) return Error{Code::kInvalidArgument, "text of " + shown(id) + " is not UTF-8", shown(id)};
+  return check_payload(id, payload);
+}
 
 Status check_vector(std::span<const float> vector, size_t dimension, std::string_view what) {
   RETURN_IF_ERROR(check_dimension(vector.size(), dimension));

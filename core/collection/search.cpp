@@ -5,6 +5,7 @@
 
 #include "core/collection/collection.h"
 #include "core/collection/fusion.h"
+#include "core/collection/point_check.h"
 #include "core/collection/state.h"
 #include "core/index/flat.h"
 #include "core/index/ranking.h"

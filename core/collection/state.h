@@ -20,9 +20,6 @@
 
 namespace nearfield {
 
-// Fails with kDimensionMismatch or, naming `what` and the first component that is not finite, kInvalidArgument.
-Status check_vector(std::span<const float> vector, size_t dimension, std::string_view what);
-
 struct Collection::State {
   State(std::string collection_name, Schema collection_schema);
 
