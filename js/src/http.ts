@@ -143,11 +143,7 @@ export class Http {
     } catch (cause) {
       throw failure(cause, request);
     }
-    if (
-      response.type === 'opaqueredirect' ||
-      response.redirected ||
-      (response.status >= 300 && response.status < 400)
-    ) {
+    if (response.redirected || (response.status >= 300 && response.status < 400)) {
       throw redirected();
     }
     const headers = [];

@@ -260,6 +260,13 @@ test('a redirect is not followed, and the key goes nowhere else', async (t) => {
   });
   await failsWith('RemoteProtocolError', send(other.origin, {}, lenient));
   assert.equal(other.seen.length, 0);
+  // Of a fetch that followed one, whatever it was told.
+  const { origin } = await serve(t, (_, response) => {
+    response.writeHead(302, { location: `${other.origin}/` });
+    response.end();
+  });
+  const following = new Http({ fetch: (url, init) => fetch(url, { ...init, headers: [], redirect: 'follow' }) });
+  await failsWith('RemoteProtocolError', send(origin, {}, following));
 });
 
 test('aborting ends a request at once, whatever it waits for', async (t) => {

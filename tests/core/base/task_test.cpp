@@ -77,6 +77,41 @@ TEST_CASE("a task that is dropped while it waits is owed nothing and leaks nothi
   CHECK_FALSE(queue.answer(id, bytes_of(1)));
 }
 
+TEST_CASE("the host learns of effects that nobody waits for any more") {
+  EffectQueue queue;
+  auto kept = read_length(queue, "a");
+  kept.start();
+  {
+    auto taken = read_length(queue, "b");
+    taken.start();
+    const auto pending = queue.take_pending();
+    REQUIRE(pending.size() == 2);
+    auto untaken = read_length(queue, "c");
+    untaken.start();
+    CHECK(queue.take_dropped().empty());
+  }
+  // What was not taken is not asked for.
+  CHECK(queue.take_pending().empty());
+  const auto dropped = queue.take_dropped();
+  REQUIRE(dropped.size() == 1);
+  CHECK_FALSE(queue.answer(dropped[0], bytes_of(1)));
+  CHECK(queue.take_dropped().empty());
+  CHECK(queue.waiting() == 1);
+}
+
+TEST_CASE("the time is what the host last told") {
+  EffectQueue queue;
+  queue.set_now(5);
+  CHECK(queue.now_ms() == 5);
+  auto task = read_length(queue, "a");
+  task.start();
+  EffectAnswer answer = bytes_of(1);
+  answer.now_ms = 7;
+  queue.answer(queue.take_pending()[0].id, std::move(answer));
+  CHECK(task.done());
+  CHECK(queue.now_ms() == 7);
+}
+
 TEST_CASE("answers may come in any order") {
   EffectQueue queue;
   auto first = read_length(queue, "a");
