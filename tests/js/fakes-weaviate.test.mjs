@@ -200,7 +200,10 @@ test('the fake Weaviate and a real one answer 300 random requests alike', async 
       await graphql(
         `{ Get { ${name}(bm25:{query:"${one(['fox', 'quick fox 3', 'red', 'the'])}",properties:["body"]},limit:50) { ${fields} score } } } }`,
       );
-    else
+    else if (chance(0.5)) {
+      const hybrid = `{query:"${one(['fox', 'quick red'])}",vector:${literal(vector())},alpha:${one([0, 0.25, 1])},properties:["body"],targetVectors:["default"]}`;
+      await graphql(`{ Get { ${name}(hybrid:${hybrid},where:${where()},limit:50) { ${fields} score } } } }`);
+    } else
       await equal('GET', `/v1/objects?class=${name}&limit=5&after=${chance(0.5) ? '' : id(below(20))}&include=vector`);
   }
 });

@@ -13,6 +13,15 @@ export class BadFilter extends Error {
   }
 }
 
+class OnlyStopwords extends BadFilter {
+  constructor() {
+    super(
+      'invalid search term, only stopwords provided. Stopwords can be configured in class.invertedIndexConfig.stopwords',
+      false,
+    );
+  }
+}
+
 export function tokens(text, tokenization, wildcards = false) {
   switch (tokenization) {
     case 'field':
@@ -102,7 +111,16 @@ export function where(clause, schema) {
   const list = [value].flat();
   switch (operator) {
     case 'ContainsAny': {
-      const tests = list.map((one) => compare('Equal', one, property, held));
+      // Values of nothing but stopwords are left out, unless all are.
+      const tests = list.flatMap((one) => {
+        try {
+          return [compare('Equal', one, property, held)];
+        } catch (error) {
+          if (!(error instanceof OnlyStopwords)) throw error;
+          return [];
+        }
+      });
+      if (tests.length === 0) throw new OnlyStopwords();
       return (object) => tests.some((test) => test(object));
     }
     case 'ContainsAll': {
@@ -149,12 +167,7 @@ function compare(operator, value, property, held) {
       : operator === 'Like'
         ? tokens(value, property.tokenization, true)
         : queryTerms(value, property.tokenization);
-  if (terms.length === 0) {
-    throw new BadFilter(
-      'invalid search term, only stopwords provided. Stopwords can be configured in class.invertedIndexConfig.stopwords',
-      false,
-    );
-  }
+  if (terms.length === 0) throw new OnlyStopwords();
   const stored = (object) => {
     const found = held(object);
     return found === undefined || found === null ? [] : [found].flat().flatMap(keys);

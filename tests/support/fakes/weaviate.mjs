@@ -250,6 +250,7 @@ export class FakeWeaviate extends Fake {
     if (error === null) {
       const kept = { ...object, properties: found.stored(object.properties) };
       found.objects.set(id, kept);
+      found.measure(kept.properties);
       for (const [key, vector] of Object.entries(floats)) found.dimensions[key] ??= vector.length;
     }
     return { object: { ...object, ...printed(object) }, error };
@@ -617,6 +618,8 @@ function over(defaults, given = {}) {
   return merged;
 }
 
+const wordsOf = (value, tokenization) => [value ?? []].flat().flatMap((text) => tokens(text, tokenization));
+
 class Class {
   constructor(body) {
     const vector = (given) => ({
@@ -671,6 +674,7 @@ class Class {
       Object.entries(indexed).map(([name, one]) => [name, one.vectorIndexConfig.distance]),
     );
     this.dimensions = {};
+    this.lengths = {}; // of the texts that were ever written, also of those that are gone: { sum, count } in words
     this.objects = new Kept(); // id -> object, in order of insertion
   }
 
@@ -682,6 +686,18 @@ class Class {
     return Object.fromEntries(
       kept.map(([name, value]) => [name, Array.isArray(value) ? value.map(round) : round(value)]),
     );
+  }
+
+  /** Counts the lengths of what is written; the server does not take them back when it is replaced. */
+  measure(properties) {
+    for (const { name, tokenization, indexSearchable } of this.schema.properties) {
+      if (!indexSearchable) continue;
+      const { length } = wordsOf(properties[name], tokenization);
+      if (length === 0) continue;
+      const lengths = (this.lengths[name] ??= { sum: 0, count: 0 });
+      lengths.sum += length;
+      lengths.count++;
+    }
   }
 
   near({ vector, targetVectors }, candidates) {
@@ -722,14 +738,10 @@ class Class {
     for (const { name, tokenization, boost } of chosen) {
       const texts = new Map();
       for (const object of this.objects.values()) {
-        const value = object.properties[name];
-        if (value !== undefined)
-          texts.set(
-            object,
-            [value].flat().flatMap((text) => tokens(text, tokenization)),
-          );
+        texts.set(object, wordsOf(object.properties[name], tokenization));
       }
-      const mean = [...texts.values()].reduce((total, words) => total + words.length, 0) / Math.max(1, texts.size);
+      const { sum: total, count } = this.lengths[name] ?? { sum: 0, count: 1 };
+      const mean = total / count;
       const terms = new Set(
         tokens(query, tokenization).filter((term) => tokenization !== 'word' || !stopwords.has(term)),
       );
@@ -737,7 +749,7 @@ class Class {
         const having = [...texts].filter(([, words]) => words.includes(term)).length;
         const idf = Math.log(1 + (this.objects.size - having + 0.5) / (having + 0.5));
         for (const object of candidates) {
-          const words = texts.get(object) ?? [];
+          const words = texts.get(object);
           const frequency = words.filter((word) => word === term).length;
           if (frequency === 0) continue;
           const weight = frequency / (frequency + Number(k1) * (1 - Number(b) + (Number(b) * words.length) / mean));
