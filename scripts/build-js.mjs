@@ -16,6 +16,7 @@ import { measureSizes, sizesFile } from './sizes.mjs';
 const modules = [
   { from: '', file: 'nearfield.wasm' },
   { from: 'specs/', file: 'nearfield-specs.wasm' },
+  { from: 'connect/', file: 'nearfield-connect.wasm' },
   { from: 'doctor/', file: 'nearfield-doctor.wasm' },
 ];
 

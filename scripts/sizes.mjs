@@ -1,4 +1,5 @@
-// What a page downloads, measured: an engine (nearfield.wasm, or nearfield-specs.wasm for `nearfield/specs`), the doctor (by
+// What a page downloads, measured: an engine (nearfield.wasm, or nearfield-specs.wasm for `nearfield/specs`,
+// nearfield-connect.wasm for configurations and servers), the doctor (by
 // itself, when it is called for), and the JavaScript it can load from `nearfield/specs`.
 //
 // The JavaScript is bundled and minified as an application's bundler would, with Emscripten's glue and every chunk that is
@@ -30,6 +31,7 @@ export function measureSizes() {
   return {
     'nearfield.wasm': sizeOf([readFileSync(`${root}/dist/nearfield.wasm`)]),
     'nearfield-specs.wasm': sizeOf([readFileSync(`${root}/dist/nearfield-specs.wasm`)]),
+    'nearfield-connect.wasm': sizeOf([readFileSync(`${root}/dist/nearfield-connect.wasm`)]),
     'nearfield-doctor.wasm': sizeOf([readFileSync(`${root}/dist/nearfield-doctor.wasm`)]),
     javascript: sizeOf(outputFiles.map(({ contents }) => contents)),
   };

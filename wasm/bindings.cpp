@@ -12,9 +12,16 @@ namespace nearfield {
 
 namespace {
 
-// Three modules are made of these sources, and this one has only the verbs that are in its list: what nothing else
+// Four modules are made of these sources, and this one has only the verbs that are in its list: what nothing else
 // calls is left out when it is linked. Of the words of verbs.def, Engine and All stand for more than one.
-enum Modules { kPlain = 1, kSpecs = 2, kDoctor = 4, kEngine = kPlain | kSpecs, kAll = kEngine | kDoctor };
+enum Modules {
+  kPlain = 1,
+  kSpecs = 2,
+  kDoctor = 4,
+  kConnect = 8,
+  kEngine = kPlain | kSpecs | kConnect,
+  kAll = kEngine | kDoctor
+};
 
 constexpr Engine::Verb kVerbs[] = {
 #define NEARFIELD_VERB(name, member, module) (k##module & NEARFIELD_MODULE) != 0 ? &Engine::member : nullptr,

@@ -80,8 +80,8 @@ Engine::Answer Engine::run(Verb verb, uint32_t length) {
   };
   if (verb == nullptr) {
     return Error{Code::kInvalidArgument,
-                 "wasm: openSpecs() takes nearfield-specs.wasm, doctor() nearfield-doctor.wasm, everything else "
-                 "nearfield.wasm",
+                 "wasm: openSpecs() takes nearfield-specs.wasm, doctor() nearfield-doctor.wasm, configurations "
+                 "nearfield-connect.wasm, everything else nearfield.wasm",
                  ""};
   }
   try {

@@ -109,6 +109,9 @@ class Engine {
   Answer index_files(Message&);     // { relaxed, files: [{ path, bytes }] }; binary: contents, in order -> report
   Answer remove_missing(Message&);  // { relaxed }; binary: the paths that are there -> report
 
+  // Configurations (core/config/configuration.h); answered at once.
+  Answer config(Message&);  // as read_configuration() takes it -> configuration_json()
+
  private:
   struct Operation {
     uint32_t id;

@@ -18,7 +18,7 @@ namespace {
 constexpr size_t kMaxProblems = 100;
 
 bool sounds_secret(std::string_view name) {
-  for (const std::string_view word : {"key", "token", "secret", "password"}) {
+  for (const std::string_view word : {"key", "token", "secret", "password", "KEY", "TOKEN", "SECRET", "PASSWORD"}) {
     if (name.find(word) != std::string_view::npos) return true;
   }
   return false;
@@ -43,6 +43,10 @@ class Maker {
     out_.dialect = layers_.dialect;
     if (const auto found = message_.find("environment"); found != message_.end() && found->is_object()) {
       environment_ = *found;
+    }
+    // Also where nothing refers to them: somebody may have written the value itself.
+    for (const auto& [name, value] : environment_.items()) {
+      if (value.is_string() && sounds_secret(name)) mask_.add(value.get_ref<const std::string&>());
     }
     const auto host = message_.find("host");
     in_node_ = host == message_.end() || *host == "node";
@@ -507,7 +511,22 @@ class Maker {
     out_.warnings.push_back({Code::kOk, path, given.source, given.line, complaint.reason, complaint.alternative});
   }
 
+  void list_defaults() {
+    for (const Key& key : keys()) {
+      const bool counts = !key.fallback.empty() && key.path.find('.') != std::string_view::npos &&
+                          is_of_dialect(key.path) && is_owned(key) &&
+                          key.handling(settings_.backend) == Handling::kImplemented;
+      // What another key of the same setting says counts in place of it.
+      const bool given =
+          layers_.find(key.path) != nullptr || std::any_of(used_.begin(), used_.end(), [&](const Used& used) {
+            return !std::holds_alternative<std::monostate>(key.target) && used.key->target == key.target;
+          });
+      if (counts && !given) out_.defaults.emplace_back(key.path, key.fallback);
+    }
+  }
+
   Configuration finish() {
+    list_defaults();
     if (out_.problems.size() > kMaxProblems) {
       out_.more_problems = out_.problems.size() - kMaxProblems;
       out_.problems.resize(kMaxProblems);

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/base/json.h"
@@ -42,6 +44,8 @@ struct Configuration {
   Settings settings;            // where there are problems: what could be read
   std::string dialect;          // "vectordb" or "backend"
   std::vector<KeyReport> keys;  // that were given, in the order of keys.def; of a key given twice the one that counts
+  // Keys that were not given and count all the same, and their values as JSON text.
+  std::vector<std::pair<std::string_view, std::string_view>> defaults;
   std::vector<ConfigProblem> problems;
   std::vector<ConfigProblem> warnings;
   uint64_t more_problems = 0;  // than are listed
@@ -52,7 +56,8 @@ struct Configuration {
 };
 
 // Reads
-//   { "layers": [{ "name", "values": {...} | "text": "JSON text", "lines": { path: number }, "odd": { path: text } }],
+//   { "layers": [{ "name", "values": {...} | "text": "JSON text", "lines": { path: number }, "odd": { path: text } }
+//               or { "name", "broken": why it could not be parsed, "line": number }],
 //     "options": as a layer, "environment": { name: text }, "strict": true, "host": "node" | "browser" | "edge",
 //     "backends": [names], "embedders": [names] }
 // where all but "layers" may be missing. Layers come in order, later ones win; between them and the options come the
@@ -64,6 +69,7 @@ Result<Configuration> read_configuration(const Json& message);
 
 // JSON text:
 //   { "ok", "dialect", "backend", "settings": {...}, "keys": [{ "key", "value", "source", "line"?, "state", "note" }],
+//     "defaults": [{ "key", "value" }],
 //     "problems": [{ "code", "key", "source", "line"?, "reason", "alternative"?, "message" }], "warnings": as problems,
 //     "error"?: { "code": number, "message", "value" } }
 std::string configuration_json(const Configuration& configuration);

@@ -64,6 +64,13 @@ class Reader {
       read_text(text->get_ref<const std::string&>());
       return {};
     }
+    if (const auto broken = layer.find("broken"); broken != layer.end() && broken->is_string()) {
+      const auto line = layer.find("line");
+      const bool known = line != layer.end() && line->is_number_unsigned();
+      problems_.push_back({Code::kInvalidConfig, "", source_, known ? line->get<uint64_t>() : 0,
+                           broken->get<std::string>().substr(0, 200), ""});
+      return {};
+    }
     const auto values = layer.find("values");
     if (values == layer.end()) return bad_message("a layer's values");
     read_top(*values);

@@ -154,6 +154,11 @@ std::string configuration_json(const Configuration& configuration) {
     keys.push_back(std::move(each));
   }
   out["keys"] = std::move(keys);
+  Json defaults = Json::array();
+  for (const auto& [key, value] : configuration.defaults) {
+    defaults.push_back({{"key", key}, {"value", read_checked_json(value)}});
+  }
+  out["defaults"] = std::move(defaults);
   if (const Status status = configuration.status(); !status.ok()) {
     const Error& error = status.error();
     out["error"] = {{"code", static_cast<unsigned>(error.code)},

@@ -7,6 +7,14 @@ export type { StorageEstimate } from './persist.js';
 export type { Change, Role } from './session.js';
 export type { BackupOptions, BackupProgress, BackupReport, BackupSink, BackupSource } from './backup.js';
 export {
+  checkConfig,
+  type ConfigKey,
+  type ConfigOptions,
+  type ConfigProblem,
+  type ConfigReport,
+  type ConfigSource,
+} from './config.js';
+export {
   doctor,
   type DoctorOptions,
   type DoctorReport,

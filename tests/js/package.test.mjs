@@ -24,6 +24,7 @@ test('every export names a file that is there, types first', () => {
 test('the names it exports are the promised ones', async () => {
   assert.deepEqual(Object.keys(await import('nearfield')).sort(), [
     'NearfieldError',
+    'checkConfig',
     'doctor',
     'load',
     'loadEmbedder',
@@ -60,7 +61,8 @@ test('each entry reads one WebAssembly file, its own', () => {
 
 test('an application is bundled with the WebAssembly files of what it imports', () => {
   const doctor = [`import { doctor } from 'nearfield';`, `doctor({ path: 'x' })`, 'nearfield-doctor.wasm'];
-  for (const [load, use, file] of [...uses, doctor]) {
+  const config = [`import { checkConfig } from 'nearfield';`, `checkConfig({ config: '' })`, 'nearfield-connect.wasm'];
+  for (const [load, use, file] of [...uses, doctor, config]) {
     const { outputFiles } = buildSync({
       absWorkingDir: root,
       stdin: { contents: `${load} await ${use};`, resolveDir: root },

@@ -32,6 +32,7 @@ export const verbs = {
   _indexFiles: 27,
   _removeMissing: 28,
   _cancel: 29,
+  _config: 30,
 } as const;
 /** What an engine can be asked. */
 export type Verb = keyof typeof verbs;
