@@ -60,7 +60,7 @@ const refused = [
   [
     ['export'],
     'ConfigError',
-    /unknown command export; commands are index, search, get, stats, backup, restore, doctor/,
+    /unknown command export; commands are index, search, get, stats, backup, restore, doctor, config/,
   ],
   [[''], 'ConfigError', /unknown command ""/],
   [['search', 'x', '--jsno'], 'ConfigError', /unknown flag --jsno; did you mean --json\?/],
@@ -146,7 +146,7 @@ test('--help and --version', async (t) => {
   const general = await nearfield(['--help'], { cwd });
   assert.equal(general.code, 0);
   assert.match(general.stdout, /Exit codes: 0 found or done/);
-  for (const command of ['index', 'search', 'get', 'stats', 'backup', 'restore', 'doctor']) {
+  for (const command of ['index', 'search', 'get', 'stats', 'backup', 'restore', 'doctor', 'config']) {
     const { code, stdout, stderr } = await nearfield([command, '--help'], { cwd });
     assert.equal(code, 0);
     assert.equal(stderr, '');

@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { NearfieldError } from '../errors.js';
 import type { SearchMode } from '../specs.js';
 
-export const commands = ['index', 'search', 'get', 'stats', 'backup', 'restore', 'doctor'] as const;
+export const commands = ['index', 'search', 'get', 'stats', 'backup', 'restore', 'doctor', 'config'] as const;
 export type Command = (typeof commands)[number];
 
 export interface Flags {
@@ -23,6 +23,9 @@ export interface Flags {
   full: boolean;
   explain: boolean;
   repair: boolean;
+  config?: string;
+  env?: string;
+  lenient?: boolean;
 }
 
 export type Invocation =
@@ -32,7 +35,7 @@ export type Invocation =
 
 // `value` names the value a flag takes; a flag without one is a switch. `commands` is left out where all know it.
 const flagTable: Record<string, { value?: string; short?: string; commands?: readonly Command[] }> = {
-  db: { value: 'a path' },
+  db: { value: 'a path', commands: commands.filter((command) => command !== 'config') },
   json: {},
   color: { value: 'auto, always or never' },
   help: { short: 'h' },
@@ -45,6 +48,9 @@ const flagTable: Record<string, { value?: string; short?: string; commands?: rea
   full: { commands: ['search'] },
   explain: { commands: ['search'] },
   repair: { commands: ['doctor'] },
+  config: { value: 'a file', commands: ['config'] },
+  env: { value: 'a name', commands: ['config'] },
+  lenient: { commands: ['config'] },
 };
 
 const modes = ['auto', 'hybrid', 'dense', 'text'] as const;
@@ -156,6 +162,13 @@ function readFlags(given: Map<string, string>): Flags {
       );
     }
   }
+  const config = given.get('config');
+  if (config === '') throw new NearfieldError('InvalidArgument', '--config needs a file, got ""', { value: config });
+  if (config !== undefined) flags.config = config;
+  const env = given.get('env');
+  if (env === '') throw new NearfieldError('InvalidArgument', '--env needs a name, got ""', { value: env });
+  if (env !== undefined) flags.env = env;
+  if (given.has('lenient')) flags.lenient = true;
   return flags;
 }
 

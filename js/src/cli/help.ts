@@ -20,6 +20,8 @@ Usage
   nearfield backup <file>        the whole database in one checked file
   nearfield restore <file>       and back, if all of it checks out
   nearfield doctor               check every byte, say what is damaged
+  nearfield config show|check    what the configuration says, and what becomes
+                                 of each key of it
 
 Flags${common}  -V, --version     the version
 
@@ -99,6 +101,31 @@ nothing. - reads from the standard input.
 Flags${common}
 Example
   nearfield restore notes.backup --db .nearfield
+`,
+  config: `nearfield config show|check
+
+show prints the merged configuration, with the file and line, or variable, that
+each value comes from. check says of each key what it does on the backend that
+the configuration chooses: implemented, reported (nothing happens), rejected, or
+not yet supported. Secrets are never printed. Exits with 2 where something is
+wrong.
+
+Files, of which later ones win: .codeweaver.toml or .specmem.toml,
+.codeweaver.<env>.toml, .codeweaver.local.toml; JSON in place of TOML. Then
+CW_VECTOR_BACKEND_PROVIDER, _URL, _API_KEY, _COLLECTION and
+CW_ENABLE_HYBRID_SEARCH.
+
+Flags
+  --config <file>   this file in place of those
+  --env <name>      which <env> counts (NEARFIELD_ENV)
+  --lenient         unknown keys are warnings
+  --json            for programs: one JSON object
+  --color <when>    auto, always or never; NO_COLOR and FORCE_COLOR are obeyed
+  -h, --help        this text
+
+Examples
+  nearfield config check --env prod
+  nearfield config show --config .codeweaver.toml --json
 `,
   doctor: `nearfield doctor
 

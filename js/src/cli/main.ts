@@ -37,6 +37,8 @@ async function main(words: readonly string[]): Promise<number> {
         return await (await import('./restore.js')).runRestore(operands, flags, output);
       case 'doctor':
         return await (await import('./doctor.js')).runDoctor(operands, flags, output);
+      case 'config':
+        return await (await import('./config.js')).runConfig(operands, flags, output);
     }
   } catch (error) {
     return tellError(error, wantsJson(words));

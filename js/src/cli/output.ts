@@ -57,6 +57,7 @@ function exitCode(code: NearfieldError['code']): number {
     case 'DimensionMismatch':
     case 'FilterError':
     case 'ConfigError':
+    case 'InvalidConfig':
     case 'SchemaMismatch':
     case 'NotFound':
     case 'Unsupported':
