@@ -1,7 +1,6 @@
 // Reads the GraphQL that adapters send: one operation, fields with aliases, arguments of literals, no fragments.
 //
-// parseQuery(text) answers { variables, fields }; a field is { name, alias, arguments, fields, at }, and `at` where its name
-// begins. Values are JavaScript's, but a whole number beyond 2^53 is a BigInt, a number with a fraction a Real, a bare
+// parseQuery(text) answers { variables, fields }; a field is { name, alias, arguments, fields, at }, and `at` where it begins. Values are JavaScript's, but a whole number beyond 2^53 is a BigInt, a number with a fraction a Real, a bare
 // word an Enum and $v a Variable.
 
 import { Real } from './lossless.mjs';
@@ -95,9 +94,11 @@ export function parseQuery(text) {
     return fail('a value');
   };
   const field = () => {
-    let { value: name, at } = take('Name');
+    const first = take('Name');
+    const { at } = first;
+    let name = first.value;
     let alias = name;
-    if (taken(':')) ({ value: name, at } = take('Name'));
+    if (taken(':')) name = take('Name').value;
     const found = { name, alias, at, arguments: {}, fields: null };
     if (taken('(')) {
       const list = until(')', () => {

@@ -3,7 +3,7 @@
 // A clause is what the REST body holds: { path, operator, operands, value<Type> or value<Type>Array }; GraphQL has the same,
 // with lists in value<Type>.
 
-import { isNumber } from './lossless.mjs';
+import { isInteger, isNumber, print } from './lossless.mjs';
 
 /** Refused: the message without what the caller puts before it; `invalid`: seen before anything was searched. */
 export class BadFilter extends Error {
@@ -49,6 +49,14 @@ const valueTypes = {
   valueDate: 'date',
 };
 
+const literals = {
+  text: (value) => typeof value === 'string',
+  int: isInteger,
+  number: isNumber,
+  boolean: (value) => typeof value === 'boolean',
+  date: (value) => typeof value === 'string' && !Number.isNaN(Date.parse(value)),
+};
+
 const base = (type) => type.replace('[]', '');
 const capital = (type) => type[0].toUpperCase() + type.slice(1);
 
@@ -75,6 +83,9 @@ export function where(clause, schema) {
   }
   const type = valueTypes[key.replace(/Array$/, '')];
   if (type === undefined) throw new BadFilter(`the fake does not know ${key}`);
+  for (const one of [value].flat()) {
+    if (!literals[type](one)) throw new BadFilter(`invalid where filter: ${key} does not take ${print(one)}`);
+  }
   const [name] = path;
   if (name === 'id' || name === '_id') return byId(operator, value);
   const property = schema.properties.find((one) => one.name === name);

@@ -90,8 +90,9 @@ export class FakeWeaviate extends Fake {
       case 'GET meta':
         return ok({ hostname: 'http://127.0.0.1', modules: {}, version: '1.40.0-dev', grpcMaxMessageSize: 104858000 });
       case 'GET schema':
-        if (path.length === 1) return ok({ classes: [...this.classes.values()].map((one) => one.schema) });
-        return path.length === 2 ? ok(this.named(path[1]).schema) : undefined;
+        if (path.length === 1)
+          return ok({ classes: [...this.classes.values()].map(({ schema }) => shownClass(schema)) });
+        return path.length === 2 ? ok(shownClass(this.named(path[1]).schema)) : undefined;
       case 'POST schema':
         if (path.length === 1) return this.createClass(request.json);
         return path.length === 3 && path[2] === 'properties' ? this.addProperty(path[1], request.json) : undefined;
@@ -105,8 +106,7 @@ export class FakeWeaviate extends Fake {
         return { status: this.find(path) === undefined ? 404 : 204, body: '' };
       case 'DELETE objects':
         if (path.length !== 3) return undefined;
-        this.classes.get(capital(path[1]))?.objects.delete(path[2].toLowerCase());
-        return { status: 204, body: '' };
+        return this.deleteObject(path);
       case 'POST batch/objects':
         return this.writeBatch(request);
       case 'DELETE batch/objects':
@@ -133,9 +133,6 @@ export class FakeWeaviate extends Fake {
 
   createClass(body) {
     const name = capital(body.class ?? '');
-    const refused = (message) => {
-      throw new Reply(422, json({ allowed: null, error: [{ message }] }));
-    };
     if (!/^[A-Z][_0-9A-Za-z]{0,254}$/.test(name)) refused(`'${name}' is not a valid class name`);
     if (this.classes.has(name)) refused(`class name ${name} already exists`);
     const vectors = body.vectorConfig ?? { [unnamed]: body };
@@ -147,13 +144,13 @@ export class FakeWeaviate extends Fake {
     }
     const created = new Class({ ...body, class: name });
     this.classes.set(name, created);
-    return ok(created.schema);
+    return ok(shownClass(created.schema));
   }
 
   addProperty(name, property) {
     const { schema } = this.named(name);
     if (schema.properties.some((one) => one.name === property.name)) {
-      return unprocessable(
+      refused(
         `class "${schema.class}": conflict for property "${property.name}": already in use or provided multiple times`,
       );
     }
@@ -173,6 +170,16 @@ export class FakeWeaviate extends Fake {
     return ok(shown(object, query.get('include')));
   }
 
+  deleteObject([, name, id]) {
+    const found = this.classes.get(capital(name));
+    if (found === undefined) {
+      const message = `could not delete object from vector repo: delete from non-existing index for ${name}`;
+      throw new Reply(500, json({ error: [{ message }] }));
+    }
+    found.objects.delete(id.toLowerCase());
+    return { status: 204, body: '' };
+  }
+
   list(request) {
     const { query } = request;
     const name = query.get('class');
@@ -181,13 +188,14 @@ export class FakeWeaviate extends Fake {
       return ok({ deprecations: [], objects: [] });
     }
     const found = this.classes.get(capital(name));
-    if (found === undefined) return unprocessable(`class ${name} not found`);
+    if (found === undefined) throw new Reply(404, '');
     const limit = Number(query.get('limit') ?? 10);
     const offset = Number(query.get('offset') ?? 0);
     const after = query.get('after');
-    if (offset + limit > maxResults) return unprocessable('query maximum results exceeded');
-    if (after !== null && query.has('offset'))
-      return unprocessable('invalid api parameter: after can not be combined with offset');
+    if (offset + limit > maxResults) {
+      return unprocessable(`msg:offset or limit code:400 err:${tooMany(offset, limit)}`);
+    }
+    if (after && query.has('offset')) this.violate('after and offset at once', request);
     const all = after === null ? found.objects.list() : found.objects.sorted((a, b) => (a < b ? -1 : 1));
     const from = after === null || after === '' ? offset : all.findIndex(({ id }) => id > after.toLowerCase());
     const page = from < 0 ? [] : all.slice(from, from + limit);
@@ -235,22 +243,21 @@ export class FakeWeaviate extends Fake {
     // The vector of an object goes to the one named vector, where there is one.
     const names = Object.keys(found.distances);
     if (given.vector !== undefined) vectors[names[0]] = given.vector;
-    const floats = Object.fromEntries(
-      Object.entries(vectors).map(([key, list]) => [key, Float32Array.from(list, Number)]),
-    );
+    // An empty vector is none.
+    const filled = Object.entries(vectors).filter(([, list]) => list.length > 0);
+    const floats = Object.fromEntries(filled.map(([key, list]) => [key, Float32Array.from(list, Number)]));
     const object = {
       class: name,
       creationTimeUnix: found.objects.get(id)?.creationTimeUnix ?? time,
       id,
       lastUpdateTimeUnix: time,
-      properties: given.properties ?? {},
+      properties: found.stored(given.properties ?? {}),
       vectors: floats,
     };
     const error = this.wrong(found, object, request);
     if (error === null) {
-      const kept = { ...object, properties: found.stored(object.properties) };
-      found.objects.set(id, kept);
-      found.measure(kept.properties);
+      found.objects.set(id, object);
+      found.measure(object.properties);
       for (const [key, vector] of Object.entries(floats)) found.dimensions[key] ??= vector.length;
     }
     return { object: { ...object, ...printed(object) }, error };
@@ -270,7 +277,8 @@ export class FakeWeaviate extends Fake {
         return `invalid ${why.type} property '${name}' on class '${found.schema.class}': ${why.message}`;
     }
     for (const [name, vector] of Object.entries(vectors)) {
-      if (!(name in found.distances)) return `vector ${name} not found`;
+      if (!(name in found.distances))
+        return `collection ${found.schema.class} does not have configuration for vector ${name}`;
       const known = found.dimensions[name];
       if (known !== undefined && known !== vector.length) {
         return `Validate vector index ${name} for target vector ${id}: new node has a vector with length ${vector.length}. Existing nodes have vectors with length ${known}: vector dimensions do not match the index dimensions`;
@@ -282,13 +290,15 @@ export class FakeWeaviate extends Fake {
   deleteBatch(body) {
     const { match, output = 'minimal', dryRun = false } = body;
     const found = this.classes.get(capital(match.class));
-    if (found === undefined) return unprocessable(`failed to parse where filter: class: ${match.class} doesn't exist`);
+    if (found === undefined) return unprocessable(`validate: failed to get class: ${match.class}`);
     let test;
     try {
       test = where(match.where, found.schema);
     } catch (error) {
       if (!(error instanceof BadFilter)) throw error;
-      return unprocessable(`invalid where filter: ${error.message}`);
+      return unprocessable(
+        `validate: ${error.message.startsWith('invalid where filter') ? 'failed to parse where filter' : 'invalid where filter'}: ${error.message}`,
+      );
     }
     const objects = [...found.objects.values()].filter(test).slice(0, maxResults);
     if (!dryRun) for (const { id } of objects) found.objects.delete(id);
@@ -347,7 +357,7 @@ export class FakeWeaviate extends Fake {
               : [{ meta: { count: this.searched(found, field).length } }];
         } catch (error) {
           if (!(error instanceof QueryError)) throw error;
-          if (/pagination|no value<Type>|no operands|alpha/.test(error.message))
+          if (/pagination|no value<Type>|no operands|does not take|alpha/.test(error.message))
             this.violate(`GraphQL: ${error.message}`, request);
           data[root.alias][field.alias] = null;
           errors.push({
@@ -430,17 +440,20 @@ export class FakeWeaviate extends Fake {
     if ([tenant, sort, groupBy, nearText, nearObject].some((one) => one !== undefined)) {
       this.violate('an argument of Get that the fake does not know', request);
     }
-    const prefix =
-      'explorer: get class: concurrentTargetVectorSearch): explorer: get class: vector search: invalid pagination params: ';
+    const what =
+      nearVector !== undefined
+        ? 'get class: concurrentTargetVectorSearch): explorer: get class: vector search'
+        : bm25 !== undefined || hybrid !== undefined
+          ? 'get class: vector search'
+          : 'list class: search';
+    const prefix = `explorer: ${what}: invalid pagination params: `;
     const alpha = hybrid === undefined ? 0 : Number(hybrid.alpha ?? 0.75);
     if (alpha < 0 || alpha > 1)
       throw new QueryError('failed to extract hybrid params: alpha should be between 0.0 and 1.0');
     const candidates = this.searched(found, field);
     if (limit === 0) throw new QueryError(`${prefix}invalid default limit: 0`);
     if (offset + limit > maxResults) {
-      throw new QueryError(
-        `${prefix}query maximum results exceeded: the total limit calculated from the provided offset '${offset}' and limit '${limit}' exceeds the configured value for QUERY_MAXIMUM_RESULTS '${maxResults}'. If you've supplied a negative offset or limit, this may be an underflow error`,
-      );
+      throw new QueryError(`${prefix}${tooMany(offset, limit)}`);
     }
     let hits;
     if (nearVector !== undefined) {
@@ -470,6 +483,9 @@ function amend({ definitions }) {
 
 class QueryError extends Error {}
 
+const tooMany = (offset, limit) =>
+  `query maximum results exceeded: the total limit calculated from the provided offset '${offset}' and limit '${limit}' exceeds the configured value for QUERY_MAXIMUM_RESULTS '${maxResults}'. If you've supplied a negative offset or limit, this may be an underflow error`;
+
 const getArguments =
   'nearVector bm25 hybrid where limit offset after tenant sort groupBy nearText nearObject autocut consistencyLevel'.split(
     ' ',
@@ -479,9 +495,16 @@ const additionalFields =
 
 const ok = (value) => ({ status: 200, body: json(value) });
 
+function refused(message) {
+  throw new Reply(422, json({ allowed: null, error: [{ message }] }));
+}
+
 function unprocessable(message) {
   throw new Reply(422, json({ error: [{ message }] }));
 }
+
+// No properties are null.
+const shownClass = (schema) => ({ ...schema, properties: schema.properties.length === 0 ? null : schema.properties });
 
 const failed = (message) => ({ errors: { error: [{ message }] }, status: 'FAILED' });
 
@@ -513,7 +536,10 @@ function misfit(value, dataType) {
     int: [
       'integer',
       (one) => isInteger(one) || (one instanceof Real && Number.isInteger(one.value)),
-      () => `requires an integer, the given value is '${shownValue}'`,
+      () =>
+        isNumber(value)
+          ? `the JSON number '${shownValue}' could not be converted to an int`
+          : `requires an integer, the given value is '${shownValue}'`,
     ],
     number: ['number', isNumber, () => `requires a float, the given value is '${shownValue}'`],
     boolean: ['boolean', (one) => typeof one === 'boolean', () => `not a bool, but ${goType(value)}`],
@@ -703,8 +729,12 @@ class Class {
   near({ vector, targetVectors }, candidates) {
     const names = Object.keys(this.distances);
     const name = [targetVectors ?? names[0]].flat()[0];
-    if (!(name in this.distances))
-      throw new QueryError(`explorer: get class: vector search: target vector ${name} not found`);
+    if (!(name in this.distances)) {
+      const index = this.schema.class.toLowerCase();
+      throw new QueryError(
+        `explorer: get class: concurrentTargetVectorSearch): explorer: get class: vector search: object vector search at index ${index}: shard ${index}_fake: index for target vector "${name}" not found`,
+      );
+    }
     const wanted = Float32Array.from(vector, Number);
     const known = this.dimensions[name];
     if (known !== undefined && known !== wanted.length) {
