@@ -1,7 +1,8 @@
 // Reads the GraphQL that adapters send: one operation, fields with aliases, arguments of literals, no fragments.
 //
-// parseQuery(text) answers { variables, fields }; a field is { name, alias, arguments, fields, at }, and `at` where it begins. Values are JavaScript's, but a whole number beyond 2^53 is a BigInt, a number with a fraction a Real, a bare
-// word an Enum and $v a Variable.
+// parseQuery(text) answers { variables, fields }; a field is { name, alias, arguments, fields, at }, and `at` where it
+// begins. Values are JavaScript's, but a whole number beyond 2^53 is a BigInt, a number with a fraction a Real, a bare word
+// an Enum and $v a Variable.
 
 import { Real } from './lossless.mjs';
 
