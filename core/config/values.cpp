@@ -261,21 +261,21 @@ void assign(Settings& settings, const Key& key, const Value& value) {
   if (const auto* flag = std::get_if<bool Settings::*>(&key.target)) {
     // Of two choices the second is the one that is switched on.
     const auto* name = std::get_if<std::string>(&value);
-    settings.** flag = name != nullptr ? *name != key.choices()[0] : std::get<bool>(value);
+    settings.*(*flag) = name != nullptr ? *name != key.choices()[0] : std::get<bool>(value);
   } else if (const auto* whole = std::get_if<uint64_t Settings::*>(&key.target)) {
-    settings.** whole = std::get<uint64_t>(value);
+    settings.*(*whole) = std::get<uint64_t>(value);
   } else if (const auto* number = std::get_if<double Settings::*>(&key.target)) {
-    settings.** number = std::get<double>(value);
+    settings.*(*number) = std::get<double>(value);
   } else if (const auto* text = std::get_if<std::string Settings::*>(&key.target)) {
-    settings.** text = std::get<std::string>(value);
+    settings.*(*text) = std::get<std::string>(value);
   } else if (const auto* secret = std::get_if<Secret Settings::*>(&key.target)) {
-    settings.** secret = Secret(std::get<std::string>(value));
+    settings.*(*secret) = Secret(std::get<std::string>(value));
   } else if (const auto* list = std::get_if<std::vector<std::string> Settings::*>(&key.target)) {
-    settings.** list = std::get<std::vector<std::string>>(value);
+    settings.*(*list) = std::get<std::vector<std::string>>(value);
   } else if (const auto* metric = std::get_if<Metric Settings::*>(&key.target)) {
-    settings.** metric = metric_of(std::get<std::string>(value));
+    settings.*(*metric) = metric_of(std::get<std::string>(value));
   } else if (const auto* index = std::get_if<IndexChoice Settings::*>(&key.target)) {
-    settings.** index = index_of(std::get<std::string>(value));
+    settings.*(*index) = index_of(std::get<std::string>(value));
   }
 }
 
