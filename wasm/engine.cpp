@@ -176,7 +176,7 @@ Engine::Answer Engine::search(Message& message) {
     }
     Result<SearchResult> result = target->search(query->request);
     if (!result.ok()) return in_batch(std::move(result).error(), i, queries);
-    write_result(found_, *target, query->request, query->highlights, result.value());
+    write_result(found_, target, query->request, query->highlights, result.value());
   }
   if (target->on_demand()) return start(run_search(target->name(), std::move(waiting)));
   return std::string();
@@ -194,7 +194,7 @@ Task<Engine::Answer> Engine::run_search(std::string name, std::vector<Query> que
     const PointParts parts{strings, request.include_vector};
     Result<SearchResult> result = co_await database_->search(name, request, parts);
     if (!result.ok()) co_return in_batch(std::move(result).error(), i, queries.size());
-    write_result(held.found, *database_->find(name), request, query.highlights, result.value());
+    write_result(held.found, database_->find(name), request, query.highlights, result.value());
     if (parts.vector) std::move(result->loaded.begin(), result->loaded.end(), std::back_inserter(held.points));
   }
   std::string answer = place_json(held.found);

@@ -29,9 +29,12 @@
 namespace nearfield {
 
 class JsonText;
+class VectorStore;
 struct Message;
 struct Query;
 struct RowParts;
+struct StorePoint;
+struct StoreQuery;
 
 // Read by JavaScript as four u32.
 struct Outcome {
@@ -112,6 +115,27 @@ class Engine {
   // Configurations (core/config/configuration.h); answered at once.
   Answer config(Message&);  // as read_configuration() takes it -> configuration_json()
 
+  // The store that a configuration describes; later verbs are operations on it, which may be cancelled at any time.
+  // { ...as core/config/configuration.h takes it, seed } -> { report, store? }
+  Answer connect(Message&);
+  Answer store_ensure(Message&);     // -> { created, differences: [{ name, asked, found }] }
+  Answer store_upsert(Message&);     // binary: points -> { ok, failed: [{ id, code: number, message }], unknown }
+  Answer store_search(Message&);     // binary: a count, per query flags and a SearchRequest -> { place }, wasm/hits.h
+  Answer store_get(Message&);        // { include? }; binary: ids -> { points }
+  Answer store_remove(Message&);     // { filter? }; binary: ids, where there is no filter -> { deleted }
+  Answer store_count(Message&);      // { filter? } -> { count }
+  Answer store_scroll(Message&);     // { filter?, from, limit, include? } -> { points, next }
+  Answer store_clear(Message&);      // -> { deleted }
+  Answer store_drop(Message&);       // -> { existed }
+  Answer store_info(Message&);       // -> { backend, version, count, dimension, metric, details, http }
+  Answer store_health(Message&);     // -> { ready, message }
+  Answer store_snapshots(Message&);  // { action: "create" | "list" | "delete", name? } -> { snapshots }
+
+  // What connect() made; only engine_stores.cpp, which not every module has, knows what it is.
+  struct Connected {
+    virtual ~Connected() = default;
+  };
+
  private:
   struct Operation {
     uint32_t id;
@@ -139,6 +163,12 @@ class Engine {
   Task<Answer> run_scroll(std::string name, std::optional<Filter> wanted, std::string after, size_t limit,
                           RowParts parts);
   void hold(Held held);
+  Status require_store() const;
+  VectorStore& store() const;
+  std::string hold_points(std::vector<StorePoint> found, RowParts parts, const std::string* next);
+  Task<Answer> run_store_search(std::vector<StoreQuery> queries);
+  Task<Answer> run_store_get(std::vector<std::string> ids, RowParts parts);
+  Task<Answer> run_store_scroll(std::optional<Filter> wanted, std::string from, size_t limit, RowParts parts);
   Answer finish(Operation& operation);
 
   Task<Answer> run_open(OpenOptions options);
@@ -166,6 +196,7 @@ class Engine {
   // Operations come last: their frames refer to everything above and are destroyed first.
   EffectQueue effects_;
   std::unique_ptr<Database> database_;
+  std::unique_ptr<Connected> connected_;
   std::unique_ptr<Embedder> embedder_;
   std::unique_ptr<uint8_t[]> input_;
   size_t input_bytes_ = 0;

@@ -36,7 +36,7 @@ std::string plan_json(const Plan& plan, size_t count) {
 
 }  // namespace
 
-void write_result(Bytes& out, const Collection& target, const SearchRequest& request, bool highlights,
+void write_result(Bytes& out, const Collection* target, const SearchRequest& request, bool highlights,
                   const SearchResult& result) {
   std::vector<HitRecord> records(result.hits.size());
   size_t id_bytes = 0, payload_bytes = 0, text_bytes = 0;
@@ -61,13 +61,13 @@ void write_result(Bytes& out, const Collection& target, const SearchRequest& req
       record.vector = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(hit.row.vector.data()));
       record.components = static_cast<uint32_t>(hit.row.vector.size());
     }
-    if (highlights) {
-      const auto found = target.highlights(request.text, hit.row.text);
+    if (highlights && target != nullptr) {
+      const auto found = target->highlights(request.text, hit.row.text);
       record.highlights = static_cast<uint32_t>(found.size()) + 1;
       write_utf16_ranges(range_writer, hit.row.text, found);
     }
   }
-  const std::string plan = request.explain ? plan_json(result.plan, target.count()) : "";
+  const std::string plan = request.explain && target != nullptr ? plan_json(result.plan, target->count()) : "";
 
   const uint32_t lengths[] = {static_cast<uint32_t>(records.size()), static_cast<uint32_t>(id_bytes),
                               static_cast<uint32_t>(payload_bytes), static_cast<uint32_t>(text_bytes),

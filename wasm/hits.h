@@ -29,8 +29,8 @@ struct HitRecord {
 };
 static_assert(sizeof(HitRecord) == 56);
 
-// `target` is the collection that answered.
-void write_result(Bytes& out, const Collection& target, const SearchRequest& request, bool highlights,
+// `target` is the collection that answered; null: a store that has neither highlights nor a plan.
+void write_result(Bytes& out, const Collection* target, const SearchRequest& request, bool highlights,
                   const SearchResult& result);
 
 }  // namespace nearfield

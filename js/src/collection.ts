@@ -215,7 +215,7 @@ interface Description {
   payloadBytes: number;
 }
 
-const maxPage = 10_000;
+export const maxPage = 10_000;
 const progressMs = 50;
 
 export class Collection<Payload extends object = Record<string, unknown>> {
@@ -249,7 +249,7 @@ export class Collection<Payload extends object = Record<string, unknown>> {
     message.word(points.length);
     const dimension = this.#dimension();
     for (let i = 0; i < points.length; i++) {
-      const id = this.#writePoint(message, points[i], `points[${i}]`, dimension);
+      const id = writePoint(message, points[i], `points[${i}]`, dimension);
       if (ids.has(id)) throw invalid(`points[${i}]: the id ${shown(id)} stands twice in one batch`, id);
       ids.add(id);
     }
@@ -480,27 +480,37 @@ export class Collection<Payload extends object = Record<string, unknown>> {
     checkSignal(signal);
     return (durability === undefined ? this.#session.durability : readDurability(durability)) === 'relaxed';
   }
-
-  #writePoint(message: Message, given: unknown, what: string, dimension: number): string {
-    if (!isObject(given)) throw invalid(`${what} must be an object, got ${shown(given)}`, given);
-    const point = readOptions(given, what, ['id', 'vector', 'text', 'payload'], {
-      sparse: 'this version has no sparse vectors; use text for words',
-    });
-    const id = readId(point.id, `${what}.id`);
-    message.string(id);
-    message.string(point.text === undefined ? '' : readText(point.text, `${what}.text`));
-    if (point.payload !== undefined && !isObject(point.payload)) {
-      throw invalid(`${what}.payload must be an object, got ${shown(point.payload)}`, point.payload);
-    }
-    message.string(point.payload === undefined ? '' : encodeJson(point.payload, `${what}.payload`));
-    const vector = point.vector === undefined ? undefined : readVector(point.vector, `${what}.vector`, dimension);
-    message.word(vector?.length ?? 0).align();
-    if (vector !== undefined) message.floats(vector);
-    return id;
-  }
 }
 
-function readIds(ids: unknown): string[] {
+/** Appends a point to the binary part of a message. `dimension`: as readVector() takes it; undefined: any. */
+export function writePoint(message: Message, given: unknown, what: string, dimension: number | undefined): string {
+  if (!isObject(given)) throw invalid(`${what} must be an object, got ${shown(given)}`, given);
+  const point = readOptions(given, what, ['id', 'vector', 'text', 'payload'], {
+    sparse: 'this version has no sparse vectors; use text for words',
+  });
+  const id = readId(point.id, `${what}.id`);
+  message.string(id);
+  message.string(point.text === undefined ? '' : readText(point.text, `${what}.text`));
+  if (point.payload !== undefined && !isObject(point.payload)) {
+    throw invalid(`${what}.payload must be an object, got ${shown(point.payload)}`, point.payload);
+  }
+  message.string(point.payload === undefined ? '' : encodeJson(point.payload, `${what}.payload`));
+  const vector =
+    point.vector === undefined
+      ? undefined
+      : readVector(point.vector, `${what}.vector`, dimension ?? lengthOf(point.vector));
+  message.word(vector?.length ?? 0).align();
+  if (vector !== undefined) message.floats(vector);
+  return id;
+}
+
+/** What a vector has where anything may be right. 1 is the least there can be, and none is told from no array later. */
+function lengthOf(vector: unknown): number {
+  const length: unknown = (vector as { length?: unknown } | null)?.length;
+  return typeof length === 'number' && length > 0 ? length : 1;
+}
+
+export function readIds(ids: unknown): string[] {
   if (!Array.isArray(ids)) throw invalid(`ids must be an array of strings, got ${shown(ids)}`, ids);
   return ids.map((id: unknown, i) => readId(id, `ids[${i}]`));
 }

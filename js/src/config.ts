@@ -77,7 +77,7 @@ export interface ConfigReport {
 }
 
 /** What the engine answers. */
-interface Answer extends ConfigReport {
+export interface ConfigAnswer extends ConfigReport {
   error?: { code: number; message: string; value: unknown };
 }
 
@@ -115,17 +115,18 @@ export async function requireConfig(options?: ConfigOptions): Promise<ConfigRepo
   return report;
 }
 
-function configError({ code, message, value }: NonNullable<Answer['error']>, problems: ConfigProblem[]) {
+/** Private to the package: what is thrown for the problems of a configuration. */
+export function configError({ code, message, value }: NonNullable<ConfigAnswer['error']>, problems: ConfigProblem[]) {
   const first = errorFromEngine(code, message, value);
   return new NearfieldError(first.code, message, { value, details: { problems } });
 }
 
-async function askEngine(options: ConfigOptions | undefined): Promise<Answer> {
+async function askEngine(options: ConfigOptions | undefined): Promise<ConfigAnswer> {
   const { wasm, ...given } = readOptions(options, 'config', optionKeys);
   const message = new Message(await configMessage(given as ConfigOptions)).finish();
   const engine = await Engine.create(await compiled(wasm as WasmSource | undefined));
   try {
-    return engine.call<Answer>('_config', message);
+    return engine.call<ConfigAnswer>('_config', message);
   } finally {
     engine.dispose();
   }

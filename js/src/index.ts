@@ -6,6 +6,8 @@ export type { ChangeListener, Database, DatabaseInfo, OpenOptions, StorageKind }
 export type { StorageEstimate } from './persist.js';
 export type { Change, Role } from './session.js';
 export type { BackupOptions, BackupProgress, BackupReport, BackupSink, BackupSource } from './backup.js';
+export { connect, type ConnectOptions } from './connect.js';
+export type { CallOptions, EnsureReport, Store, StoreHealth, StoreInfo, StoreSnapshot } from './store.js';
 export {
   checkConfig,
   type ConfigKey,

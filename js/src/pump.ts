@@ -95,16 +95,28 @@ export class Pump {
 
   /**
    * Like run(), for an operation on servers: its message has a member `now`, and it may be dropped at any time. When the
-   * signal fires, the answer is Aborted at once, and requests and waits under way are ended.
+   * signal fires, the answer is Aborted at once, and requests and waits under way are ended. `read`: as in ask().
    */
-  async runCancelled<Result>(verb: Verb, message: Uint8Array, signal: AbortSignal | undefined): Promise<Result> {
+  async runCancelled<Answer extends object, Result = Answer>(
+    verb: Verb,
+    message: Uint8Array,
+    signal: AbortSignal | undefined,
+    read?: (answer: Answer) => Result,
+  ): Promise<Result> {
     if (signal?.aborted) throw aborted(signal.reason);
     const cancel = () => this.#cancel(operation, aborted(signal!.reason));
     let operation = 0;
     try {
       return await new Promise<Result>((resolve, reject) => {
         ({ operation } = this.#engine.call<{ operation: number }>(verb, message));
-        this.#waiting.set(operation, { resolve: resolve as (result: unknown) => void, reject });
+        const settle = (answer: unknown) => {
+          try {
+            resolve(read === undefined ? (answer as Result) : read(answer as Answer));
+          } catch (error) {
+            reject(error);
+          }
+        };
+        this.#waiting.set(operation, { resolve: settle, reject });
         this.#cancellable.add(operation);
         signal?.addEventListener('abort', cancel);
         this.#advance();

@@ -242,9 +242,12 @@ export function withFilter(options: Record<string, unknown>, filter: unknown): s
   return `${text.slice(0, -1)}${text.length > 2 ? ',' : ''}"filter":${encoded}}`;
 }
 
-/** As core/collection/request.h reads it, behind the flags that wasm/engine.h names. */
-function writeQuery(message: Message, query: Query, dimension: number): void {
-  message.word((query.highlights ? 1 : 0) | (query.embed ? 2 : 0));
+/**
+ * As core/collection/request.h reads it, behind the flags that wasm/engine.h names. `ownFusion`: not the default, where
+ * that is the store's.
+ */
+export function writeQuery(message: Message, query: Query, dimension: number, ownFusion = false): void {
+  message.word((query.highlights ? 1 : 0) | (query.embed ? 2 : 0) | (ownFusion ? 4 : 0));
   const [first, second = 0, third = 0] = query.fusion;
   const convex = query.fusion.length === 1;
   const bits = (query.exact ? 1 << 5 : 0) | (query.explain ? 1 << 6 : 0) | (convex ? 1 << 7 : 0);

@@ -33,6 +33,19 @@ export const verbs = {
   _removeMissing: 28,
   _cancel: 29,
   _config: 30,
+  _connect: 31,
+  _storeEnsure: 32,
+  _storeUpsert: 33,
+  _storeSearch: 34,
+  _storeGet: 35,
+  _storeRemove: 36,
+  _storeCount: 37,
+  _storeScroll: 38,
+  _storeClear: 39,
+  _storeDrop: 40,
+  _storeInfo: 41,
+  _storeHealth: 42,
+  _storeSnapshots: 43,
 } as const;
 /** What an engine can be asked. */
 export type Verb = keyof typeof verbs;

@@ -1,0 +1,139 @@
+// connect(): the store that a configuration describes.
+import { readOptions } from './check.js';
+import { compiled } from './connect-file.js';
+import { configError, configMessage, type ConfigAnswer, type ConfigOptions } from './config.js';
+import { Database, openSession } from './database.js';
+import { EmbeddedStore } from './embedded-store.js';
+import { Engine } from './engine.js';
+import { NearfieldError, invalid } from './errors.js';
+import { Http, type HttpOptions } from './http.js';
+import { Message } from './message.js';
+import { RemoteStore } from './remote-store.js';
+import type { CollectionSchema } from './collection.js';
+import type { Store } from './store.js';
+import type { WasmSource } from './wasm.js';
+
+export interface ConnectOptions extends ConfigOptions {
+  /** In place of the global fetch, for stores on servers. */
+  fetch?: typeof globalThis.fetch | undefined;
+}
+
+/**
+ * Opens the store that a configuration describes: in the embedded engine, or on a server of Qdrant, Chroma or Weaviate.
+ * Nothing is sent yet: `ensure()` makes the collection.
+ *
+ * ```js
+ * const store = await connect({ config: '[backend]\nprovider = "qdrant"\nurl = "http://localhost:6333"' });
+ * await store.ensure();
+ * ```
+ *
+ * Throws what checkConfig() throws, InvalidConfig and Unsupported for what is wrong with the configuration
+ * (`error.details.problems` has all of it), HostNotAllowed, and what open() throws.
+ */
+export async function connect<Payload extends object = Record<string, unknown>>(
+  options?: ConnectOptions,
+): Promise<Store<Payload>> {
+  const { fetch, ...rest } = readOptions(options, 'connect', connectKeys);
+  if (fetch !== undefined && typeof fetch !== 'function') throw invalid('connect: fetch must be a function');
+  const { wasm, ...given } = rest as ConfigOptions;
+  const message = await configMessage(given);
+  const seed = crypto.getRandomValues(new Uint32Array(1))[0] as number;
+  const module = await compiled(wasm as WasmSource | undefined);
+  const engine = await Engine.create(module);
+  let kept = false;
+  try {
+    const text = `{"seed":${seed},"now":${Date.now()},${message.slice(1)}`;
+    const { report, store } = engine.call<Connected>('_connect', new Message(text).finish());
+    if (report.error !== undefined) throw configError(report.error, report.problems);
+    if (store === undefined) throw new NearfieldError('Internal', 'the engine did not say what store was made');
+    if (store.schema !== undefined) return await embedded<Payload>(store, store.schema, module);
+    checkOrigin(store);
+    const remote = new RemoteStore<Payload>(engine, new Http(httpOptions(store, fetch)), {
+      backend: store.backend,
+      name: store.collection,
+      dimension: store.dimension || undefined,
+    });
+    kept = true;
+    return remote;
+  } finally {
+    if (!kept) engine.dispose();
+  }
+}
+
+const connectKeys = [
+  'config',
+  'configFile',
+  'env',
+  'environment',
+  'override',
+  'strict',
+  'folder',
+  'wasm',
+  'fetch',
+] as const;
+
+/** What wasm/engine_stores.cpp answers. */
+interface Connected {
+  report: ConfigAnswer;
+  store?: StoreSettings;
+}
+
+/** Of core/config/settings.h. */
+interface StoreSettings {
+  backend: string;
+  collection: string;
+  /** 0: not known. */
+  dimension: number;
+  ef: number;
+  searchBatch: number;
+  batchRows: number;
+  /** Only of hybrid ones. */
+  hybridAlpha?: number;
+  /** Only of embedded ones, as these. */
+  schema?: CollectionSchema;
+  path?: string;
+  memory?: boolean;
+  /** Only of those on servers, as these. */
+  origin?: string;
+  crossOrigin?: boolean;
+  verifyTls?: boolean;
+  tlsCertificatePath?: string;
+  tlsKeyPath?: string;
+}
+
+async function embedded<Payload extends object>(
+  { memory, path, ...settings }: StoreSettings,
+  schema: CollectionSchema,
+  module: WebAssembly.Module,
+): Promise<Store<Payload>> {
+  const place = memory ? { storage: 'memory' } : { path };
+  const session = await openSession(place, async () => module);
+  return new EmbeddedStore<Payload>(new Database(session), {
+    collection: settings.collection,
+    schema,
+    ef: settings.ef || undefined,
+    fusion: settings.hybridAlpha === undefined ? undefined : { kind: 'convex', alpha: settings.hybridAlpha },
+    batchRows: settings.batchRows,
+    searchBatch: settings.searchBatch,
+  });
+}
+
+/** enable_cors = false: a page asks its own server only. */
+function checkOrigin({ crossOrigin, origin }: StoreSettings): void {
+  const own = (globalThis as { location?: { origin?: string } }).location?.origin;
+  if (crossOrigin || own === undefined || own === origin) return;
+  throw new NearfieldError(
+    'HostNotAllowed',
+    `enable_cors is false, so this page may ask ${own} only, and not ${origin}; give it an address there, or enable_cors = true`,
+    { value: origin },
+  );
+}
+
+function httpOptions(settings: StoreSettings, fetch: unknown): HttpOptions {
+  const { tlsCertificatePath: cert, tlsKeyPath: key, verifyTls } = settings;
+  const tls = { ...(cert ? { cert } : {}), ...(key ? { key } : {}), ...(verifyTls === false ? { verify: false } : {}) };
+  return {
+    ...(fetch === undefined ? {} : { fetch: fetch as typeof globalThis.fetch }),
+    ...(Object.keys(tls).length === 0 ? {} : { tls }),
+  };
+}

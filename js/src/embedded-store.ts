@@ -1,0 +1,220 @@
+// A store in the embedded engine: a collection of a database that the configuration names.
+import { isObject, readOptions, readWhole } from './check.js';
+import type {
+  Collection,
+  CollectionSchema,
+  Point,
+  ReadOptions,
+  ScrollOptions,
+  StoredPoint,
+  UpsertReport,
+} from './collection.js';
+import type { Database } from './database.js';
+import { NearfieldError } from './errors.js';
+import type { Filter, Fusion, Hits, SearchOptions } from './search.js';
+import { readSignal } from './remote-store.js';
+import type { CallOptions, EnsureReport, Store, StoreHealth, StoreInfo, StoreSnapshot } from './store.js';
+
+export interface EmbeddedSettings {
+  collection: string;
+  /** Without a dimension: that of the first vector. */
+  schema: CollectionSchema;
+  /** Of searches that do not say. */
+  ef: number | undefined;
+  fusion: Fusion | undefined;
+  /** Rows of one commit, and queries of one call. */
+  batchRows: number;
+  searchBatch: number;
+}
+
+export class EmbeddedStore<Payload extends object = Record<string, unknown>> implements Store<Payload> {
+  readonly backend = 'embedded';
+  readonly name: string;
+  readonly #database: Database;
+  readonly #settings: EmbeddedSettings;
+  #collection: Promise<Collection<Payload>> | undefined;
+  #closed = false;
+
+  /** Private to the package; use connect(). The store closes the database. */
+  constructor(database: Database, settings: EmbeddedSettings) {
+    this.#database = database;
+    this.#settings = settings;
+    this.name = settings.collection;
+  }
+
+  async ensure(options?: CallOptions): Promise<EnsureReport> {
+    readSignal(options, 'ensure');
+    const there = await this.#exists();
+    if (!there && this.#settings.schema.dimension === undefined) {
+      // It is made when the first vector says how long vectors are.
+      return { created: false, differences: [] };
+    }
+    await this.#made();
+    return { created: !there, differences: [] };
+  }
+
+  async upsert(points: readonly Point<Payload>[], options?: CallOptions): Promise<UpsertReport> {
+    const signal = readSignal(options, 'upsert');
+    const length = Array.isArray(points) ? vectorLength(points) : undefined;
+    const collection = await this.#made(length);
+    const size = this.#settings.batchRows;
+    if (!Array.isArray(points) || points.length <= size) return collection.upsert(points, { signal });
+    const report: UpsertReport = { ok: [], failed: [], unknown: [] };
+    for (let first = 0; first < points.length; first += size) {
+      const some = points.slice(first, first + size);
+      try {
+        report.ok.push(...(await collection.upsert(some, { signal })).ok);
+      } catch (error) {
+        if (first === 0 || !(error instanceof NearfieldError)) throw error;
+        const { code, message, retryable } = error;
+        for (const { id } of some) report.failed.push({ id, code, message, retryable });
+      }
+    }
+    return report;
+  }
+
+  async search(options: SearchOptions): Promise<Hits<Payload>> {
+    return (await this.#opened()).search(this.#withDefaults(options));
+  }
+
+  async searchBatch(queries: readonly SearchOptions[], options?: CallOptions): Promise<Hits<Payload>[]> {
+    readSignal(options, 'searchBatch');
+    const collection = await this.#opened();
+    const size = this.#settings.searchBatch;
+    if (!Array.isArray(queries)) return collection.searchBatch(queries);
+    const answers: Hits<Payload>[] = [];
+    for (let first = 0; first < queries.length; first += size) {
+      const some = queries.slice(first, first + size).map((query: SearchOptions) => this.#withDefaults(query));
+      answers.push(...(await collection.searchBatch(some)));
+    }
+    return answers;
+  }
+
+  #withDefaults(options: SearchOptions): SearchOptions {
+    const { ef, fusion, schema } = this.#settings;
+    if (!isObject(options)) return options;
+    const kind = typeof schema.index === 'object' ? schema.index.kind : schema.index;
+    const walks = kind === undefined || kind === 'auto' || kind === 'hnsw';
+    return {
+      ...(ef !== undefined && walks && options.nprobe === undefined ? { ef } : {}),
+      ...(fusion === undefined ? {} : { fusion }),
+      ...options,
+    };
+  }
+
+  async get(ids: readonly string[], options?: ReadOptions & CallOptions): Promise<StoredPoint<Payload>[]> {
+    const { signal, ...rest } = readOptions(options, 'get', ['include', 'signal']);
+    readSignal({ signal }, 'get');
+    return (await this.#opened()).get(ids, rest as ReadOptions);
+  }
+
+  async delete(target: readonly string[] | { filter: Filter }, options?: CallOptions): Promise<number> {
+    return (await this.#opened()).delete(target, { signal: readSignal(options, 'delete') });
+  }
+
+  async count(options?: { filter?: Filter | undefined } & CallOptions): Promise<number> {
+    const { signal, ...rest } = readOptions(options, 'count', ['filter', 'signal']);
+    readSignal({ signal }, 'count');
+    return (await this.#opened()).count(rest as { filter?: Filter });
+  }
+
+  async *scroll(options?: ScrollOptions): AsyncGenerator<StoredPoint<Payload>[], void, undefined> {
+    yield* (await this.#opened()).scroll(options);
+  }
+
+  async clear(options?: CallOptions): Promise<number> {
+    readSignal(options, 'clear');
+    return (await this.#opened()).clear();
+  }
+
+  async drop(options?: CallOptions): Promise<boolean> {
+    readSignal(options, 'drop');
+    this.#collection = undefined;
+    this.#requireOpen();
+    return this.#database.dropCollection(this.name);
+  }
+
+  async info(options?: CallOptions): Promise<StoreInfo> {
+    readSignal(options, 'info');
+    const { count, dimension, metric, ...details } = await (await this.#opened()).info();
+    return { backend: this.backend, version: '', count, dimension, metric, details };
+  }
+
+  async health(options?: CallOptions): Promise<StoreHealth> {
+    readSignal(options, 'health');
+    try {
+      await this.#exists();
+      return { ready: true, message: '' };
+    } catch (error) {
+      return { ready: false, message: (error as Error).message };
+    }
+  }
+
+  async createSnapshot(): Promise<StoreSnapshot> {
+    throw noSnapshots();
+  }
+
+  async listSnapshots(): Promise<StoreSnapshot[]> {
+    throw noSnapshots();
+  }
+
+  async deleteSnapshot(): Promise<void> {
+    throw noSnapshots();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#database.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #requireOpen(): void {
+    if (this.#closed) throw new NearfieldError('Closed', `the store ${this.name} is closed`);
+  }
+
+  async #exists(): Promise<boolean> {
+    this.#requireOpen();
+    return (await this.#database.collections()).includes(this.name);
+  }
+
+  /** Throws NotFound where there is none. */
+  async #opened(): Promise<Collection<Payload>> {
+    if (await this.#exists()) return this.#made();
+    throw new NearfieldError('NotFound', `Collection '${this.name}' not found`, { value: this.name });
+  }
+
+  async #made(length?: number): Promise<Collection<Payload>> {
+    this.#requireOpen();
+    if (this.#collection === undefined || !(await this.#exists())) {
+      const schema = { ...this.#settings.schema };
+      if (schema.dimension === undefined && !(await this.#exists()) && length !== undefined) schema.dimension = length;
+      const opening =
+        schema.dimension === undefined && (await this.#exists())
+          ? this.#database.collection<Payload>(this.name)
+          : this.#database.collection<Payload>(this.name, schema);
+      // A failure is not remembered.
+      opening.catch(() => (this.#collection = undefined));
+      this.#collection = opening;
+    }
+    return this.#collection;
+  }
+}
+
+/** Of the first point that has a vector. */
+function vectorLength(points: readonly unknown[]): number | undefined {
+  for (const point of points) {
+    const vector = isObject(point) ? (point['vector'] as { length?: unknown } | undefined) : undefined;
+    if (typeof vector?.length === 'number' && vector.length > 0) return readWhole(vector.length, 'dimension', 1);
+  }
+  return undefined;
+}
+
+function noSnapshots(): NearfieldError {
+  return new NearfieldError(
+    'Unsupported',
+    'an embedded store keeps no snapshots of its own; db.backup() of its database writes one file',
+  );
+}
