@@ -69,16 +69,11 @@ Json stored_value(const Json& value) {
 }
 
 // Paths as filters name them; null: of the payload itself. A name with a dot cannot be named.
+// REQUIRES: as stored, no array in an array.
 void find_empty_arrays(const Json& value, const std::string* path, std::vector<std::string>& found) {
   if (value.is_array()) {
-    const bool empty = std::ranges::all_of(value, [](const Json& element) { return element.is_array(); });
-    if (value.empty() || (empty && stored_value(value).empty())) {
-      if (std::ranges::find(found, *path) == found.end()) found.push_back(*path);
-      return;
-    }
-    for (const Json& element : value) {
-      if (element.is_object() || element.is_array()) find_empty_arrays(element, path, found);
-    }
+    if (value.empty() && std::ranges::find(found, *path) == found.end()) found.push_back(*path);
+    for (const Json& element : value) find_empty_arrays(element, path, found);
   } else if (value.is_object()) {
     for (const auto& [name, member] : value.items()) {
       if (!member.is_structured() || name.find('.') != std::string::npos) continue;
@@ -89,10 +84,10 @@ void find_empty_arrays(const Json& value, const std::string* path, std::vector<s
 }
 
 // The members of an object's text, without its braces.
-std::string_view members_of(std::string_view object) {
+std::string members_of(std::string_view object) {
   const size_t begin = object.find('{') + 1, end = object.rfind('}');
   const size_t first = object.find_first_not_of(" \t\r\n", begin);
-  return first == end ? std::string_view() : object.substr(begin, end - begin);
+  return first == end ? std::string() : std::string(object.substr(begin, end - begin));
 }
 
 void append_payload(std::string& out, const StorePoint& point, const QdrantLayout& layout, double norm) {
@@ -104,23 +99,20 @@ void append_payload(std::string& out, const StorePoint& point, const QdrantLayou
     append_json_double(own.back(), norm);
   }
   if (!point.payload.empty()) {
-    const Json given = read_checked_json(point.payload);
-    const bool hides = given.contains(kQdrantReserved) || given.contains(layout.text_field);
-    if (hides || given.empty() || changes(given, false)) {
+    Json payload = read_checked_json(point.payload);
+    const bool hides = payload.contains(kQdrantReserved) || payload.contains(layout.text_field);
+    if (hides || payload.empty() || changes(payload, false)) {
       own.push_back("\"payload\":" + json_quoted(point.payload));
-      Json stored = stored_value(given);
-      stored.erase(std::string(kQdrantReserved));
-      stored.erase(layout.text_field);
-      const std::string text = write_json(stored);
-      members = members_of(text);
-    } else if (has_float(given)) {
-      const std::string text = write_json(given);
-      members = members_of(text);
+      payload = stored_value(payload);
+      payload.erase(std::string(kQdrantReserved));
+      payload.erase(layout.text_field);
+      members = members_of(write_json(payload));
     } else {
-      members = members_of(point.payload);
+      // Numbers in their shortest spelling, which is the one that changes() looked at.
+      members = members_of(has_float(payload) ? write_json(payload) : point.payload);
     }
     std::vector<std::string> empty;
-    find_empty_arrays(given, nullptr, empty);
+    find_empty_arrays(payload, nullptr, empty);
     if (!empty.empty()) {
       std::string list = "\"empty\":[";
       for (size_t i = 0; i < empty.size(); ++i) {
