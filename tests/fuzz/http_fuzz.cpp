@@ -49,9 +49,9 @@ void fuzz_answers(std::string_view script) {
   Network network([&](const HttpEffect&, uint64_t) {
     const uint64_t status = byte() * 4 + byte() % 4;
     const unsigned how = byte();
-    const size_t length = std::min<size_t>(script.size(), byte());
-    const std::string_view body = script.substr(0, length);
-    script.remove_prefix(length);
+    const size_t most = byte();
+    const std::string_view body = script.substr(0, most);
+    script.remove_prefix(body.size());
     if (how % 8 == 1) return NetworkReply::stall();
     if (how % 8 == 2) return NetworkReply::fault(Code::kNetworkFailed, how >= 128);
     return NetworkReply::of(status, body, how, {{"retry-after", std::string(body.substr(0, how % 40))}});
