@@ -23,17 +23,21 @@ Task<Result<ProbeReport>> probe(EffectQueue& effects, Database& database, std::s
   const Metric metric = memory->schema().metric;
   if (questions.empty() && dim > 0) {
     std::vector<std::string> ids;
-    memory->random_rows(2 * options.sample, kSeed).for_each([&](RowId row) { ids.emplace_back(memory->row(row).id); });
+    const size_t rows_each = rows_a_question(memory->info().kind);
+    memory->random_rows(rows_each * options.sample, kSeed).for_each([&](RowId row) {
+      ids.emplace_back(memory->row(row).id);
+    });
     CO_ASSIGN_OR_RETURN(const std::vector<Point> points,
                         co_await database.get(collection, std::move(ids), {false, true}));
     std::vector<float> rows;
     for (const Point& point : points) {
       if (point.vector.size() == dim) rows.insert(rows.end(), point.vector.begin(), point.vector.end());
     }
-    questions = questions_between(metric, MatrixView(rows, dim));
+    questions = questions_between(metric, MatrixView(rows, dim), std::clamp<size_t>(rows.size() / dim, 1, rows_each));
   }
   if (questions.empty() || dim == 0) {
-    co_return Error{Code::kInvalidArgument, "probe: the collection has no two points with vectors to draw from", ""};
+    co_return Error{Code::kInvalidArgument, "probe: the collection has no points with vectors to draw questions from",
+                    ""};
   }
   assert(questions.size() % dim == 0);
   ProbeReport report;

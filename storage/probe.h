@@ -20,8 +20,8 @@ struct ProbeReport {
 };
 
 // Asks each of `questions` (vectors of the collection's dimension, one behind the other; none: options.sample of them,
-// halfway between random points) as searches are answered and exactly, with a pause of the host's between them. Fails
-// like Database::search, and with kInvalidArgument where there are no two points to draw questions from. What it refers
+// in the middle of random points) as searches are answered and exactly, with a pause of the host's between them. Fails
+// like Database::search, and with kInvalidArgument where there is no point to draw questions from. What it refers
 // to must outlive the task.
 Task<Result<ProbeReport>> probe(EffectQueue& effects, Database& database, std::string collection, ProbeOptions options,
                                 std::vector<float> questions);

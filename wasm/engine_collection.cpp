@@ -158,7 +158,9 @@ Engine::Answer Engine::describe(Message& message) {
       .key("unindexed")
       .integer(info.unindexed)
       .key("effort")
-      .integer(info.effort);
+      .integer(info.effort)
+      .key("rescore")
+      .integer(info.rescore);
   if (const auto [done, rows] = database_->compaction_progress(target->name()); rows > 0) {
     out.key("optimizing").open('{').key("done").integer(done).key("total").integer(rows).close('}');
   }

@@ -367,7 +367,10 @@ CollectionInfo Collection::info() const {
   if (state.index) info.code = state.index->code();
   info.reason = state.reason();
   info.unindexed = unindexed();
-  if (state.index) info.effort = state.effort > 0 ? state.effort : default_effort(*state.index);
+  if (state.index) {
+    info.effort = state.effort > 0 ? state.effort : default_effort(*state.index);
+    info.rescore = state.default_rescore(10);
+  }
   info.index_bytes = state.postings.memory_bytes() + (state.index ? state.index->memory_bytes() : 0);
   info.vector_bytes = state.vectors ? state.vectors->memory_bytes() : 0;
   info.payload_bytes = state.rows.memory_bytes() + state.resident.memory_bytes();
@@ -500,6 +503,14 @@ void Collection::take_sample(std::vector<float> sample) {
 RowSet Collection::rows_to_index() const {
   const State& state = *state_;
   RowSet rows(row_count());
+  if (state.tuning) {
+    size_t left = state.tuning->rows_at_once();
+    for (RowId row = state.next_unshown(state.tuning->next()); row < row_count() && left > 0; --left) {
+      rows.insert(row);
+      row = state.next_unshown(row + 1);
+    }
+    return rows;
+  }
   size_t left = rows_indexed_at_once(state.choice.kind, state.schema.dimension);
   for (RowId row = state.unindexed; state.index && left > 0; ++row, --left) {
     row = state.next_unindexed(row);
@@ -511,11 +522,12 @@ RowSet Collection::rows_to_index() const {
 
 void Collection::index_row(RowId row, std::span<const float> vector) {
   State& state = *state_;
-  const bool wanted = state.index && !state.deferred && !state.stale && state.live.contains(row) &&
-                      state.with_vector.contains(row) && !state.index->rows().contains(row);
-  if (!wanted) return;
+  const bool there =
+      state.index && !state.deferred && !state.stale && state.live.contains(row) && state.with_vector.contains(row);
+  if (!there) return;
   try {
-    state.index->add(row, vector);
+    if (state.tuning && row >= state.tuning->next()) state.tuning->show(row, vector);
+    if (!state.index->rows().contains(row)) state.index->add(row, vector);
   } catch (const std::bad_alloc&) {
     give_up_index();
   }

@@ -116,6 +116,7 @@ struct CollectionInfo {
   std::string reason;              // why the index is of this kind
   size_t unindexed = 0;            // rows that are still scanned, until the index has them
   size_t effort = 0;               // ef or nprobe of searches that leave it to the collection; 0: there is no index
+  size_t rescore = 0;              // candidates that get exact scores for ten hits; 0: there is no index
   size_t index_bytes = 0;          // graph and postings
   size_t vector_bytes = 0;
   size_t payload_bytes = 0;  // ids, texts and payloads
@@ -230,8 +231,8 @@ class Collection {
   // Lets go of an index that was, or is being, learned from a fifth fewer rows than there are, to be learned again; and
   // begins again with one that was given up.
   void renew_index();
-  // After kAway, for whoever reads vectors: the rows to learn from, or, where there is an index, the next ones to be in
-  // it; and what was read. Rows that were meanwhile deleted or indexed are passed over.
+  // After kAway, for whoever reads vectors: the rows to learn from, or, where there is an index, the next ones that it
+  // needs; and what was read. Rows that were meanwhile deleted or indexed are passed over.
   bool wants_sample() const;
   RowSet sample_rows() const;
   RowSet rows_to_index() const;

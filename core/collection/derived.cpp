@@ -11,17 +11,17 @@ namespace nearfield {
 namespace {
 
 // The section that says which rows the others belong to: u64 version, rows, hash of the live rows and of those with a
-// vector, the kind of index and the code (0: there is none), rows in it, the effort it was tuned to and the rows it
-// then had, and the live rows when it was learned.
+// vector, the kind of index and the code (0: there is none), rows in it, the effort and the candidates it was tuned to
+// and the rows it then had, and the live rows when it was learned.
 constexpr std::string_view kRowsSection = "derived.rows";
-constexpr size_t kRowsValues = 10;
+constexpr size_t kRowsValues = 11;
 // Raise it when the analyzer or an index changes what it makes of a row, so that older sections are rebuilt.
-constexpr uint64_t kDerivedVersion = 2;
+constexpr uint64_t kDerivedVersion = 3;
 
 // What a partitioned index is tuned to where the schema does not say.
 constexpr double kDefaultRecall = 0.95;
 // A hundred questions, and a thousand neighbours: the recall that is measured is right within a point.
-constexpr size_t kTuningRows = 200;
+constexpr size_t kTuningQuestions = 100;
 
 uint64_t hash_rows(const RowSet& rows) {
   Bytes bits((rows.size() + 7) / 8);
@@ -110,6 +110,12 @@ RowId Collection::State::next_unindexed(RowId row) const {
   return row;
 }
 
+RowId Collection::State::next_unshown(RowId row) const {
+  const auto end = static_cast<RowId>(rows.count());
+  while (row < end && (!live.contains(row) || !with_vector.contains(row))) ++row;
+  return row;
+}
+
 IndexStep Collection::State::advance_index(size_t rows_left) {
   if (deferred || stale) return IndexStep::kDone;
   if (index) {
@@ -126,8 +132,17 @@ IndexStep Collection::State::advance_index(size_t rows_left) {
   if (training) {
     if (!training->advance()) index = training->take(), training.reset(), unindexed = 0;
   } else if (tuning) {
-    if (!tuning->advance(*index, live)) {
+    RowId row = next_unshown(tuning->next());
+    if (row < rows.count()) {
+      for (size_t left = tuning->rows_at_once(); left > 0 && row < rows.count(); --left) {
+        const std::span<const float> vector = view(row).vector;
+        if (vector.empty()) return IndexStep::kAway;
+        tuning->show(row, vector);
+        row = next_unshown(row + 1);
+      }
+    } else if (!tuning->advance(*index, live)) {
       effort = tuning->effort();
+      rescored_rows = tuning->rescore();
       tuned_rows = index->count();
       tuning.reset();
     }
@@ -162,8 +177,8 @@ RowSet Collection::State::random_rows(size_t count, uint64_t seed) const {
 }
 
 RowSet Collection::State::sample_rows() const {
-  const size_t count =
-      wants_training() ? rows_to_learn(index_options(), schema.dimension, live_vector_count) : kTuningRows;
+  const size_t count = wants_training() ? rows_to_learn(index_options(), schema.dimension, live_vector_count)
+                                        : kTuningQuestions * rows_a_question(index->kind());
   return random_rows(count, schema.hnsw.seed);
 }
 
@@ -171,9 +186,12 @@ void Collection::State::take_sample(std::vector<float> sample) {
   if (wants_training() && !training && !sample.empty()) {
     training = std::make_unique<IndexTraining>(index_options(), index_place(), std::move(sample), live_vector_count);
     learned_rows = live_vector_count;
-  } else if (wants_tuning() && !tuning && sample.size() >= 2 * schema.dimension) {
-    tuning = std::make_unique<Tuning>(schema.metric, MatrixView(sample, schema.dimension), recall_target(),
-                                      std::min(most_effort(*index), index->count()));
+  } else if (wants_tuning() && !tuning && !sample.empty()) {
+    const MatrixView drawn(sample, schema.dimension);
+    const size_t rows_each = std::min(rows_a_question(index->kind()), drawn.count());
+    tuning =
+        std::make_unique<Tuning>(schema.metric, schema.dimension, questions_between(schema.metric, drawn, rows_each),
+                                 recall_target(), std::min(most_effort(*index), index->count()));
   }
 }
 
@@ -187,7 +205,7 @@ void Collection::State::drop_index() {
   index.reset();
   training.reset();
   tuning.reset();
-  effort = tuned_rows = learned_rows = 0;
+  effort = rescored_rows = tuned_rows = learned_rows = 0;
   unindexed = 0;
   gave_up = false;
 }
@@ -238,6 +256,7 @@ StateSections Collection::derived() const {
                              state.index ? static_cast<uint64_t>(state.index->code()) : 0,
                              state.index ? state.index->count() : 0,
                              state.effort,
+                             state.rescored_rows,
                              state.tuned_rows,
                              state.learned_rows};
   StateSections sections;
@@ -286,8 +305,9 @@ bool Collection::attach_derived(const SectionViews& sections) {
   state.drop_index();
   state.index = std::move(index);
   if (state.index) state.effort = static_cast<size_t>(std::min<uint64_t>(values[7], most_effort(*state.index)));
-  state.tuned_rows = static_cast<size_t>(std::min<uint64_t>(values[8], state.index ? state.index->count() : 0));
-  state.learned_rows = static_cast<size_t>(std::min<uint64_t>(values[9], row_count()));
+  state.rescored_rows = static_cast<size_t>(std::min<uint64_t>(values[8], Tuning::kMostRescored));
+  state.tuned_rows = static_cast<size_t>(std::min<uint64_t>(values[9], state.index ? state.index->count() : 0));
+  state.learned_rows = static_cast<size_t>(std::min<uint64_t>(values[10], row_count()));
   state.stale = false;
   // The sentence for info(); where there is no index, also the chance to begin one that the planner wants by now.
   if (state.index) {

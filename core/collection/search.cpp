@@ -137,10 +137,16 @@ std::optional<std::vector<Scored>> Collection::State::ask_index(const SearchRequ
   }
   std::vector<Scored> candidates;
   if (limit > 0 && available > 0) {
-    const size_t named = request.rescore > 0 ? std::max(request.rescore, limit) : rescored(index->code(), limit);
+    const size_t named = request.rescore > 0 ? std::max(request.rescore, limit) : default_rescore(limit);
     index->find({request.vector, searchable, available, limit, named, spent}, candidates, leg.scored);
   }
   return candidates;
+}
+
+size_t Collection::State::default_rescore(size_t limit) const {
+  // As many candidates a hit as tuning found for ten.
+  const size_t tuned = limit < kMaxK ? rescored_rows * std::max(limit, Tuning::kLimit) / Tuning::kLimit : 0;
+  return std::max(rescored(index->code(), limit), std::min(tuned, kMaxK));
 }
 
 LegResult Collection::State::search_dense(const SearchRequest& request, const RowSet& allowed, size_t limit) const {

@@ -43,6 +43,7 @@ struct Collection::State {
   std::unique_ptr<IndexTraining> training;  // of the index to be
   std::unique_ptr<Tuning> tuning;           // of the index, once it has every row
   size_t effort = 0;                        // that tuning found; 0: none yet
+  size_t rescored_rows = 0;                 // candidates for the best ten that it found; 0: none yet
   size_t tuned_rows = 0;                    // rows the index then had
   size_t learned_rows = 0;                  // live rows when it was learned; 0: it learns nothing
   RowId unindexed = 0;                      // the first row that advance_index() has to look at
@@ -84,6 +85,10 @@ struct Collection::State {
   // The first row from `row` on that the index should have and does not; rows.count() where there is none.
   // REQUIRES: index.
   RowId next_unindexed(RowId row) const;
+  // The first row from `row` on that tuning is to be shown; rows.count() where there is none.
+  RowId next_unshown(RowId row) const;
+  // Candidates for so many hits, where a search does not say.
+  size_t default_rescore(size_t limit) const;
   RowSet random_rows(size_t count, uint64_t seed) const;
   // Live rows with a vector to learn from, the same ones for the same rows; and what is begun with their vectors.
   RowSet sample_rows() const;

@@ -210,6 +210,7 @@ interface Description {
   code: CodeKind;
   unindexed: number;
   effort: number;
+  rescore: number;
   indexBytes: number;
   vectorBytes: number;
   payloadBytes: number;
@@ -393,14 +394,14 @@ export class Collection<Payload extends object = Record<string, unknown>> {
   }
 
   /**
-   * Measures what searches find of what they would find exactly, on questions of your own, or on some halfway between
+   * Measures what searches find of what they would find exactly, on questions of your own, or on some in the middle of
    * random points, which are about as hard as real ones. Searches and writes go on meanwhile.
    *
    * ```js
    * const { recall } = await notes.probe({ k: 10 });
    * ```
    *
-   * Throws InvalidArgument (also where there are no two points with vectors), DimensionMismatch, Unsupported, Closed.
+   * Throws InvalidArgument (also where there are no points with vectors), DimensionMismatch, Unsupported, Closed.
    */
   async probe(options?: ProbeOptions): Promise<ProbeReport> {
     const { queries, sample, k, ef, nprobe, rescore } = readOptions(options, 'probe', [
@@ -442,6 +443,7 @@ export class Collection<Payload extends object = Record<string, unknown>> {
     if (about.kind === 'hnsw' && efConstruct !== undefined) parameters['efConstruct'] = efConstruct;
     if (about.kind === 'hnsw') parameters['ef'] = about.effort;
     if (about.kind.startsWith('ivf_')) parameters['nprobe'] = about.effort;
+    if (about.kind !== 'flat') parameters['rescore'] = about.rescore;
     if (recall !== undefined) parameters['recall'] = recall;
     return {
       count: about.count,

@@ -61,7 +61,8 @@ for (const [name, index] of Object.entries(kinds)) {
         for (const { payload } of filtered) assert.ok(payload.i >= 2 * count - 500);
       }
       await notes.optimize();
-      assert.ok((await notes.probe()).recall >= 0.85);
+      // On clusters as narrow as these a hundred questions are right within some four points.
+      assert.ok((await notes.probe({ sample: 400 })).recall >= 0.85);
       assert.equal((await notes.info()).tombstones, 0);
 
       const hits = await notes.searchBatch(queries.map((vector) => ({ vector })));
@@ -113,12 +114,20 @@ test('an index that has outgrown what it was learned from is learned again by op
   const notes = await db.collection('notes', { dimension, index: 'ivf_rabitq' });
   await notes.upsert(points(0, 1000));
   await notes.optimize();
-  const small = (await notes.info()).index.parameters.nprobe;
+  // Codes in the partition that is nearest to each of a few questions, six times as many where it is not learned again.
+  const nearest = async () => {
+    let scored = 0;
+    for (const { vector } of points(7777, 20)) {
+      scored += (await notes.search({ vector, nprobe: 1, k: 1, explain: true })).plan.rowsScored;
+    }
+    return scored;
+  };
+  const small = await nearest();
   await notes.upsert(points(1000, 5000));
   await notes.optimize();
   const { index } = await notes.info();
   assert.equal(index.unindexed, 0);
-  assert.ok(index.parameters.nprobe >= small);
+  assert.ok((await nearest()) < 3 * small);
   assert.ok((await notes.probe()).recall >= 0.85);
   await db.close();
 });
