@@ -84,11 +84,13 @@ TEST_CASE("floats are written so that they read back, in hardly more digits than
     const auto value = std::bit_cast<float>(static_cast<uint32_t>(random.next()));
     if (std::isfinite(value)) check(value);
     check(random.between(-1, 1));
+    check(std::ldexp(1.0f, static_cast<int>(random.below(80)) - 40));  // where floats lie closer on one side
+    check(static_cast<float>(random.below(uint64_t{1'000'000})) / 1'000);
   }
   CHECK(longer * 100 < numbers);
   std::string text;
   append_json_floats(text, std::vector<float>{1, -0.5f, 3e-7f});
-  CHECK(text == "[1,-0.5,3e-07]");
+  CHECK(text == "[1,-0.5,0.0000003]");
 }
 
 TEST_CASE("strings are escaped, names in paths are encoded") {
