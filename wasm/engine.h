@@ -134,6 +134,9 @@ class Engine {
   // What connect() made; only engine_stores.cpp, which not every module has, knows what it is.
   struct Connected {
     virtual ~Connected() = default;
+    // The members of an HttpEffect, and of its answer.
+    virtual void write_request(JsonText& out, const HttpEffect& request) const = 0;
+    virtual Status read_answer(const Json& options, EffectAnswer& answer) const = 0;
   };
 
  private:

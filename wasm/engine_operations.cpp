@@ -17,7 +17,7 @@ constexpr uint32_t kCodeCount = 1
 #undef NEARFIELD_CODE
     ;
 
-void write_effect(JsonText& out, const PendingEffect& effect) {
+void write_effect(JsonText& out, const PendingEffect& effect, const Engine::Connected* connected) {
   const auto kind = [&](std::string_view name) -> JsonText& { return out.key("kind").string(name); };
   const auto bytes = [&](const Bytes& value) { out.key("bytes").place(value.data(), value.size()); };
   const auto relaxed = [&](Durability value) { out.key("relaxed").boolean(value == Durability::kRelaxed); };
@@ -54,15 +54,8 @@ void write_effect(JsonText& out, const PendingEffect& effect) {
         } else if constexpr (std::is_same_v<T, ReceiveEffect>) {
           kind("receive").key("stream").integer(request.stream).key("length").integer(request.length);
         } else if constexpr (std::is_same_v<T, HttpEffect>) {
-          kind("http").key("method").string(request.method);
-          out.key("origin").string(request.origin).key("url").string(request.url);
-          out.key("timeout").integer(request.timeout_ms).key("limit").integer(request.max_body_bytes);
-          out.key("headers").open('[');
-          for (const HttpHeader& header : request.headers) {
-            out.open('[').string(header.name).string(header.value).close(']');
-          }
-          out.close(']');
-          bytes(request.body);
+          // Only stores on servers ask for it.
+          if (connected != nullptr) connected->write_request(out, request);
         } else {
           static_assert(std::is_same_v<T, SleepEffect>);
           kind("sleep").key("milliseconds").integer(request.milliseconds);
@@ -110,7 +103,7 @@ Engine::Answer Engine::take_effects(Message&) {
   // What one operation left halfway, the next would save.
   if (outcome_.poisoned != 0) taken_.clear();
   out.close(']').key("effects").open('[');
-  for (const PendingEffect& effect : taken_) write_effect(out, effect);
+  for (const PendingEffect& effect : taken_) write_effect(out, effect, connected_.get());
   out.close(']');
   if (const std::vector<EffectId> dropped = effects_.take_dropped(); !dropped.empty()) {
     out.key("dropped").open('[');
@@ -157,17 +150,7 @@ Engine::Answer Engine::answer(Message& message) {
       answer.files.push_back({std::move(name), length});
     }
   }
-  if (options.contains("headers") && options["headers"].is_array()) {
-    for (const Json& header : options["headers"]) {
-      ASSIGN_OR_RETURN(std::string name, string_option(header, "name"));
-      ASSIGN_OR_RETURN(std::string value, string_option(header, "value"));
-      answer.headers.push_back({std::move(name), std::move(value)});
-    }
-  }
-  answer.not_sent = flag_option(options, "notSent", false);
-  if (options.contains("status")) {
-    ASSIGN_OR_RETURN(answer.http_status, whole_option(options, "status"));
-  }
+  if (connected_ != nullptr) RETURN_IF_ERROR(connected_->read_answer(options, answer));
   const ByteView bytes = message.binary.get_bytes(message.binary.remaining());
   answer.bytes.assign(bytes.begin(), bytes.end());
   effects_.answer(id, std::move(answer));

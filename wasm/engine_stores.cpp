@@ -19,8 +19,36 @@ constexpr uint32_t kHighlights = 1, kOwnFusion = 4;
 
 struct Connection : Engine::Connected {
   explicit Connection(RemoteStore opened) : remote(std::move(opened)) {}
+  void write_request(JsonText& out, const HttpEffect& request) const override;
+  Status read_answer(const Json& options, EffectAnswer& answer) const override;
   RemoteStore remote;
 };
+
+void Connection::write_request(JsonText& out, const HttpEffect& request) const {
+  out.key("kind").string("http").key("method").string(request.method);
+  out.key("origin").string(request.origin).key("url").string(request.url);
+  out.key("timeout").integer(request.timeout_ms).key("limit").integer(request.max_body_bytes);
+  out.key("headers").open('[');
+  for (const HttpHeader& header : request.headers) {
+    out.open('[').string(header.name).string(header.value).close(']');
+  }
+  out.close(']').key("bytes").place(request.body.data(), request.body.size());
+}
+
+Status Connection::read_answer(const Json& options, EffectAnswer& answer) const {
+  if (options.contains("headers") && options["headers"].is_array()) {
+    for (const Json& header : options["headers"]) {
+      ASSIGN_OR_RETURN(std::string name, string_option(header, "name"));
+      ASSIGN_OR_RETURN(std::string value, string_option(header, "value"));
+      answer.headers.push_back({std::move(name), std::move(value)});
+    }
+  }
+  answer.not_sent = flag_option(options, "notSent", false);
+  if (options.contains("status")) {
+    ASSIGN_OR_RETURN(answer.http_status, whole_option(options, "status"));
+  }
+  return {};
+}
 
 StoreParts store_parts(const RowParts& parts) { return {parts.payload, parts.text, parts.vector}; }
 
