@@ -44,7 +44,7 @@ char* write_decimal(char* out, uint32_t digits, int places) {
   return out;
 }
 
-// The fewest digits that read back as `value`, for numbers as components of vectors are; null for others. Three times
+// The fewest digits that read back as `value`, for numbers as components of vectors are; null for others. About twice
 // as fast as what is right for all: bodies are made of these.
 char* write_component(char* out, float value) {
   const double size = std::abs(static_cast<double>(value));
