@@ -39,3 +39,13 @@ test('the spec search example finds the criterion', (t) => {
   assert.equal(status, 0);
   assert.match(stdout.split('\n')[0], /\.kiro\/specs\/upload\/requirements\.md:5 requirement WHEN an upload fails/);
 });
+
+test('the example of a store finds its point', (t) => {
+  const { stdout, stderr, status } = runBlock(
+    blocks.find((block) => block.includes('connect({')),
+    t,
+  );
+  assert.equal(stderr, '');
+  assert.equal(status, 0);
+  assert.equal(stdout.trim(), "any string { ready: true, message: '' }");
+});
