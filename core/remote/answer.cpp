@@ -1,6 +1,8 @@
 #include "core/remote/answer.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace nearfield {
 
@@ -20,6 +22,21 @@ const Json* json_member(const Json& json, std::string_view name) {
   if (!json.is_object()) return nullptr;
   const auto found = json.find(name);
   return found == json.end() ? nullptr : &*found;
+}
+
+Error answer_has(std::string what) { return {Code::kRemoteProtocolError, std::move(what), ""}; }
+
+Result<std::vector<float>> read_floats(const Json& json) {
+  std::vector<float> out;
+  if (!json.is_array()) return answer_has("a vector that is no array");
+  out.reserve(json.size());
+  for (const Json& component : json) {
+    if (!component.is_number()) return answer_has("a vector's component that is no number");
+    const auto value = static_cast<float>(component.get<double>());
+    if (!std::isfinite(value)) return answer_has("a vector's component that is too large");
+    out.push_back(value);
+  }
+  return out;
 }
 
 }  // namespace nearfield

@@ -19,8 +19,6 @@ constexpr double kExactIntegers = 0x1p53;
 // Qdrant leaves a vector alone whose squared length is this near to 1, or nearer.
 constexpr double kUnitLength = 5e-7;
 
-Error answer_has(std::string what) { return {Code::kRemoteProtocolError, std::move(what), ""}; }
-
 std::string json_quoted(std::string_view text) {
   std::string out;
   append_json_string(out, text);
@@ -173,19 +171,6 @@ SparseVector counted(Analyzer& analyzer, std::string_view text, uint32_t dimensi
       out.values.push_back(0);
     }
     ++out.values.back();
-  }
-  return out;
-}
-
-Result<std::vector<float>> read_floats(const Json& json) {
-  std::vector<float> out;
-  if (!json.is_array()) return answer_has("a vector that is no array");
-  out.reserve(json.size());
-  for (const Json& component : json) {
-    if (!component.is_number()) return answer_has("a vector's component that is no number");
-    const auto value = static_cast<float>(component.get<double>());
-    if (!std::isfinite(value)) return answer_has("a vector's component that is too large");
-    out.push_back(value);
   }
   return out;
 }
