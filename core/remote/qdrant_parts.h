@@ -1,0 +1,52 @@
+// What the parts of QdrantStore share: qdrant_store.cpp (the server, filters, snapshots), qdrant_collection.cpp,
+// qdrant_write.cpp and qdrant_read.cpp.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "core/remote/answer.h"
+#include "core/remote/qdrant_store.h"
+
+namespace nearfield {
+
+constexpr size_t kIdsAtOnce = 1'000;
+// What an answer may have by our own doing, well below what HttpClient takes.
+constexpr size_t kAnswerBytes = 16 << 20;
+
+inline Error invalid(std::string message, std::string value) {
+  return {Code::kInvalidArgument, std::move(message), std::move(value)};
+}
+
+inline Error dimension_mismatch(Code code, uint64_t expected, uint64_t got) {
+  return {code, "Vector dimension mismatch: expected " + std::to_string(expected) + ", got " + std::to_string(got),
+          std::to_string(got)};
+}
+
+// {"operation_id":1,"status":"completed"}: nothing else means that it is done.
+inline bool is_completed(const Json& result) {
+  const Json* status = json_member(result, "status");
+  return status != nullptr && status->is_string() && *status == "completed";
+}
+
+// Taken, and to be done later.
+inline bool is_pending(const Json& result) {
+  const Json* status = json_member(result, "status");
+  return status != nullptr && (*status == "acknowledged" || *status == "wait_timeout");
+}
+
+inline bool is_too_large(const HttpResponse& refusal) {
+  return refusal.status == 413 ||
+         (refusal.status == 400 && refusal.body.find("is larger than allowed") != std::string::npos);
+}
+
+// An answer with a good status, whose envelope was checked.
+struct QdrantStore::Reply {
+  HttpResponse response;  // its body is cut: what messages show of it
+  Json json;
+
+  const Json& result() const { return *json_member(json, "result"); }
+};
+
+}  // namespace nearfield

@@ -1,0 +1,400 @@
+#include <algorithm>
+#include <cmath>
+#include <unordered_map>
+
+#include "core/base/sort.h"
+#include "core/collection/fusion.h"
+#include "core/collection/point_check.h"
+#include "core/remote/ids.h"
+#include "core/remote/json_text.h"
+#include "core/remote/qdrant_parts.h"
+#include "core/remote/score.h"
+
+namespace nearfield {
+
+namespace {
+
+constexpr size_t kMaxPage = 10'000;
+constexpr size_t kMinCandidates = 100;  // as a search of Collection
+
+ServerScale scale_of(Metric metric) {
+  return metric == Metric::kCosine || metric == Metric::kDot ? ServerScale::kSimilarity : ServerScale::kDistance;
+}
+
+bool comes_first(double score, std::string_view id, double other_score, std::string_view other_id) {
+  return score != other_score ? score > other_score : id < other_id;
+}
+
+}  // namespace
+
+// One query of a request.
+struct QdrantStore::Leg {
+  enum class Kind : uint8_t { kDense, kText, kSparse };
+  Kind kind = Kind::kDense;
+  size_t query = 0;    // of the call
+  bool alone = false;  // its hits are the answer
+  size_t limit = 0;
+  std::string body;
+  StoreParts parts;
+};
+
+// What a leg found, best first.
+struct QdrantStore::Ranked {
+  std::vector<StoreHit> hits;
+};
+
+Task<Result<uint64_t>> QdrantStore::count_matching(const QdrantFilter& filter) {
+  std::string body = filter.everything ? "{" : "{\"filter\":" + filter.text + ',';
+  CO_ASSIGN_OR_RETURN(const Reply reply, co_await post("/points/count", std::move(body) + "\"exact\":true}"));
+  const Json* count = json_member(reply.result(), "count");
+  if (count == nullptr || !count->is_number_unsigned()) co_return bad(reply, "no `count`");
+  co_return count->get<uint64_t>();
+}
+
+Task<Result<uint64_t>> QdrantStore::count(std::optional<Filter> filter) {
+  CO_RETURN_IF_ERROR(open());
+  CO_ASSIGN_OR_RETURN(const QdrantFilter compiled, co_await compile(filter ? &*filter : nullptr));
+  co_return co_await count_matching(compiled);
+}
+
+// The points at these keys that are there, in any order. Each key stands once.
+Task<Result<std::vector<QdrantRecord>>> QdrantStore::records(std::vector<std::string> keys, std::string selection,
+                                                             StoreParts parts) {
+  const size_t vector_bytes = parts.vector ? 12 * options_.layout.dimension : 0;
+  size_t at_once = std::clamp<size_t>(kAnswerBytes / (500 + vector_bytes), 1, kIdsAtOnce);
+  std::vector<QdrantRecord> out;
+  for (size_t first = 0; first < keys.size();) {
+    const size_t last = std::min(first + at_once, keys.size());
+    std::set<std::string_view> asked;
+    std::string body = "{\"ids\":[";
+    for (size_t i = first; i < last; ++i) {
+      if (i > first) body += ',';
+      body += keys[i];
+      asked.insert(keys[i]);
+    }
+    body += "]," + selection + '}';
+    Result<Reply> answered = co_await post("/points", std::move(body));
+    if (!answered.ok()) {
+      // Their payloads are longer than was thought.
+      if (answered.code() != Code::kLimitExceeded || last - first < 2) co_return std::move(answered).failure();
+      at_once = (last - first) / 2;
+      continue;
+    }
+    const Reply& reply = *answered;
+    if (!reply.result().is_array()) co_return bad(reply, "a `result` that is no array");
+    for (const Json& record : reply.result()) {
+      Result<QdrantRecord> read = read_qdrant_point(record, options_.layout, parts);
+      if (!read.ok()) co_return bad(reply, read.error().message);
+      if (asked.erase(read->key) == 0) co_return bad(reply, "a point twice, or one that was not asked for");
+      out.push_back(std::move(read).value());
+    }
+    first = last;
+  }
+  co_return std::move(out);
+}
+
+Task<Result<std::vector<StorePoint>>> QdrantStore::get(std::vector<std::string> ids, StoreParts parts) {
+  CO_RETURN_IF_ERROR(open());
+  for (const std::string& id : ids) CO_RETURN_IF_ERROR(check_id(id));
+  std::vector<StorePoint> out;
+  if (ids.empty()) co_return std::move(out);
+  if (parts.vector) CO_RETURN_IF_ERROR(co_await learn_dimension());
+  std::set<std::string> keys;
+  for (const std::string& id : ids) keys.insert(qdrant_key(id));
+  CO_ASSIGN_OR_RETURN(std::vector<QdrantRecord> found,
+                      co_await records({keys.begin(), keys.end()}, qdrant_selection(options_.layout, parts), parts));
+  std::unordered_map<std::string_view, const StorePoint*> by_id;
+  for (const QdrantRecord& record : found) by_id.emplace(record.point.id, &record.point);
+  for (const std::string& id : ids) {
+    if (const auto point = by_id.find(id); point != by_id.end()) out.push_back(*point->second);
+  }
+  co_return std::move(out);
+}
+
+Task<Result<StorePage>> QdrantStore::scroll(std::optional<Filter> filter, std::string from, size_t limit,
+                                            StoreParts parts) {
+  CO_RETURN_IF_ERROR(open());
+  if (limit == 0 || limit > kMaxPage) {
+    co_return invalid("a page has 1 to " + std::to_string(kMaxPage) + " points", std::to_string(limit));
+  }
+  if (!from.empty() && !parse_u64(from) && !is_uuid(from)) {
+    co_return invalid("a page begins where the one before says so, not at " + shown(from), shown(from));
+  }
+  CO_ASSIGN_OR_RETURN(const QdrantFilter compiled, co_await compile(filter ? &*filter : nullptr));
+  if (parts.vector) {
+    CO_RETURN_IF_ERROR(co_await learn_dimension());
+    limit = std::min(limit, std::max<size_t>(1, kAnswerBytes / (500 + 12 * options_.layout.dimension)));
+  }
+  for (;;) {
+    std::string body = "{\"limit\":" + std::to_string(limit);
+    if (!from.empty()) body += ",\"offset\":" + qdrant_key(from);
+    if (!compiled.everything) body += ",\"filter\":" + compiled.text;
+    body += ',' + qdrant_selection(options_.layout, parts) + '}';
+    Result<Reply> answered = co_await post("/points/scroll", std::move(body));
+    if (!answered.ok()) {
+      if (answered.code() != Code::kLimitExceeded || limit == 1) co_return std::move(answered).failure();
+      limit /= 2;
+      continue;
+    }
+    const Reply& reply = *answered;
+    const Json* points = json_member(reply.result(), "points");
+    if (points == nullptr || !points->is_array()) co_return bad(reply, "no `points`");
+    if (points->size() > limit) co_return bad(reply, "more points than were asked for");
+    StorePage page;
+    std::set<std::string> keys;
+    for (const Json& record : *points) {
+      Result<QdrantRecord> read = read_qdrant_point(record, options_.layout, parts);
+      if (!read.ok()) co_return bad(reply, read.error().message);
+      if (!keys.insert(read->key).second) co_return bad(reply, "a point twice");
+      page.points.push_back(std::move(read->point));
+    }
+    const Json* next = json_member(reply.result(), "next_page_offset");
+    if (next != nullptr && !next->is_null()) {
+      const std::optional<std::string> key = read_qdrant_key(*next);
+      if (!key) co_return bad(reply, "a `next_page_offset` that is neither a number nor a UUID");
+      // Or it would never end.
+      if (keys.empty() || keys.count(*key) > 0 || (!from.empty() && *key == qdrant_key(from))) {
+        co_return bad(reply, "a `next_page_offset` that leads nowhere");
+      }
+      page.next = next->is_string() ? next->get_ref<const std::string&>() : *key;
+    }
+    co_return std::move(page);
+  }
+}
+
+// Searching
+
+// What a query asks the server: one leg, or two that are fused.
+Result<std::vector<QdrantStore::Leg>> QdrantStore::legs_of(const StoreQuery& query, const QdrantFilter& filter) {
+  const QdrantLayout& layout = options_.layout;
+  const auto needs = [](std::string_view mode, std::string_view what) {
+    return invalid("a search of mode " + std::string(mode) + " needs a " + std::string(what), shown(mode));
+  };
+  const bool has_vector = !query.vector.empty(), has_text = !query.text.empty(), has_sparse = !query.sparse.empty();
+  if (!has_vector && !has_text && !has_sparse) return invalid("a search needs a vector, a text or both", "");
+  if (query.mode == SearchMode::kDense && !has_vector) return needs("dense", "vector");
+  if (query.mode == SearchMode::kText && !has_text) return needs("text", "text");
+  if (query.mode == SearchMode::kHybrid && !has_vector) return needs("hybrid", "vector");
+  if (query.mode == SearchMode::kHybrid && !has_text && !has_sparse) return needs("hybrid", "text");
+  const bool dense = has_vector && query.mode != SearchMode::kText;
+  const bool text = has_text && query.mode != SearchMode::kDense;
+  const bool sparse = has_sparse && (query.mode == SearchMode::kAuto || query.mode == SearchMode::kHybrid);
+  if (text && sparse) {
+    return Error{Code::kUnsupported, "a search takes a text or a sparse vector beside its vector, not both", ""};
+  }
+  if (text && layout.text_vector.empty()) {
+    return invalid("collection " + shown(options_.collection) +
+                       " was configured without text search (enable_hybrid_search); search with a vector alone",
+                   shown(query.text));
+  }
+  if (has_vector) {
+    const size_t dimension = layout.dimension > 0 ? layout.dimension : query.vector.size();
+    RETURN_IF_ERROR(check_vector(query.vector, dimension, "the query vector"));
+  }
+  RETURN_IF_ERROR(check_sparse(query.sparse, "the query's sparse vector"));
+  if (query.k == 0 || query.k > kMaxK) {
+    return invalid("search.k is from 1 to " + std::to_string(kMaxK), std::to_string(query.k));
+  }
+  if (query.offset > kMaxK - query.k) {
+    return invalid("search.offset is at most " + std::to_string(kMaxK) + " together with k",
+                   std::to_string(query.offset));
+  }
+  if (query.min_score && !std::isfinite(*query.min_score)) {
+    return invalid("search.minScore is a finite number", shown(*query.min_score));
+  }
+  if (query.nprobe > 0 || query.rescore > 0) {
+    return Error{Code::kUnsupported,
+                 query.nprobe > 0 ? "search.nprobe is for partitioned indexes; Qdrant's takes ef"
+                                  : "search.rescore: Qdrant decides itself how many candidates it scores again",
+                 std::to_string(query.nprobe > 0 ? query.nprobe : query.rescore)};
+  }
+
+  const bool hybrid = dense && (text || sparse);
+  const size_t limit = hybrid ? std::max(query.offset + query.k, kMinCandidates) : query.k;
+  const StoreParts none{.payload = false, .text = false, .vector = false};
+  std::vector<Leg> legs;
+  const auto add = [&](Leg::Kind kind, std::string_view what, std::string_view name) {
+    Leg leg{
+        .kind = kind, .query = 0, .alone = !hybrid, .limit = limit, .body = {}, .parts = hybrid ? none : query.parts};
+    leg.body = "{\"query\":" + std::string(what);
+    if (!name.empty()) {
+      leg.body += ",\"using\":";
+      append_json_string(leg.body, name);
+    }
+    leg.body += ",\"limit\":" + std::to_string(limit);
+    if (!hybrid && query.offset > 0) leg.body += ",\"offset\":" + std::to_string(query.offset);
+    if (!filter.everything) leg.body += ",\"filter\":" + filter.text;
+    const size_t ef = query.ef > 0 ? query.ef : options_.ef;
+    if (kind == Leg::Kind::kDense && query.exact) {
+      leg.body += ",\"params\":{\"exact\":true}";
+    } else if (kind == Leg::Kind::kDense && ef > 0) {
+      leg.body += ",\"params\":{\"hnsw_ef\":" + std::to_string(std::max(ef, limit)) + '}';
+    }
+    leg.body += ',' + qdrant_selection(layout, leg.parts) + '}';
+    legs.push_back(std::move(leg));
+  };
+  if (dense) {
+    std::string what;
+    append_dense(what, query.vector, layout.metric);
+    add(Leg::Kind::kDense, what, layout.vector);
+  }
+  if (text) {
+    const SparseVector words = query_weights(*analyzer_, query.text, layout.sparse_dimension);
+    std::string what;
+    append_sparse(what, words);
+    if (!words.empty()) add(Leg::Kind::kText, what, layout.text_vector);
+  }
+  if (sparse) {
+    std::string what;
+    append_sparse(what, query.sparse);
+    add(Leg::Kind::kSparse, what, layout.sparse_vector);
+  }
+  return legs;
+}
+
+// One request for all of the legs, and what each found.
+Task<Result<std::vector<QdrantStore::Ranked>>> QdrantStore::run(const std::vector<Leg>& legs) {
+  std::string body;
+  for (const Leg& leg : legs) {
+    body += body.empty() ? "" : ",";
+    body += leg.body;
+  }
+  const bool batch = legs.size() > 1;
+  if (batch) body = "{\"searches\":[" + body + "]}";
+  CO_ASSIGN_OR_RETURN(const Reply reply,
+                      co_await post(batch ? "/points/query/batch" : "/points/query", std::move(body)));
+  if (batch && (!reply.result().is_array() || reply.result().size() != legs.size())) {
+    co_return bad(reply, "not one result for each query");
+  }
+  std::vector<Ranked> out;
+  for (size_t i = 0; i < legs.size(); ++i) {
+    const Leg& leg = legs[i];
+    const Json* points = json_member(batch ? reply.result()[i] : reply.result(), "points");
+    if (points == nullptr || !points->is_array()) co_return bad(reply, "no `points`");
+    if (points->size() > leg.limit) co_return bad(reply, "more points than were asked for");
+    Ranked ranked;
+    std::set<std::string> keys;
+    for (const Json& hit : *points) {
+      Result<QdrantRecord> read = read_qdrant_point(hit, options_.layout, leg.parts);
+      if (!read.ok()) co_return bad(reply, read.error().message);
+      if (!keys.insert(read->key).second) co_return bad(reply, "a point twice");
+      const Json* score = json_member(hit, "score");
+      if (score == nullptr || !score->is_number()) co_return bad(reply, "a `score` that is no number");
+      const auto value = score->get<double>();  // finite: parse_json takes nothing else for a number
+      StoreHit found;
+      found.point = std::move(read->point);
+      found.score = leg.kind == Leg::Kind::kDense
+                        ? score_of(options_.layout.metric, scale_of(options_.layout.metric), value)
+                        : value;
+      ranked.hits.push_back(std::move(found));
+    }
+    heap_sort(ranked.hits, [](const StoreHit& a, const StoreHit& b) {
+      return comes_first(a.score, a.point.id, b.score, b.point.id);
+    });
+    out.push_back(std::move(ranked));
+  }
+  co_return std::move(out);
+}
+
+// Into hits of which only the ids are known.
+Task<Status> QdrantStore::load_parts(std::vector<StoreHit>& hits, StoreParts parts) {
+  if (hits.empty() || (!parts.payload && !parts.text && !parts.vector)) co_return Status();
+  std::vector<std::string> ids;
+  for (const StoreHit& hit : hits) ids.push_back(hit.point.id);
+  CO_ASSIGN_OR_RETURN(std::vector<StorePoint> points, co_await get(std::move(ids), parts));
+  // One that was removed in between is a hit no more.
+  size_t next = 0, kept = 0;
+  for (StoreHit& hit : hits) {
+    if (next == points.size() || points[next].id != hit.point.id) continue;
+    hit.point = std::move(points[next++]);
+    if (&hits[kept] != &hit) hits[kept] = std::move(hit);
+    ++kept;
+  }
+  hits.resize(kept);
+  co_return Status();
+}
+
+Task<Result<std::vector<std::vector<StoreHit>>>> QdrantStore::search(std::vector<StoreQuery> queries) {
+  CO_RETURN_IF_ERROR(open());
+  std::vector<std::vector<StoreHit>> out(queries.size());
+  std::vector<Leg> legs;
+  for (size_t i = 0; i < queries.size(); ++i) {
+    const StoreQuery& query = queries[i];
+    if (query.parts.vector) CO_RETURN_IF_ERROR(co_await learn_dimension());
+    CO_ASSIGN_OR_RETURN(const QdrantFilter filter, co_await compile(query.filter ? &*query.filter : nullptr));
+    CO_ASSIGN_OR_RETURN(std::vector<Leg> asked, legs_of(query, filter));
+    for (Leg& leg : asked) {
+      leg.query = i;
+      legs.push_back(std::move(leg));
+    }
+  }
+  std::vector<Ranked> found;
+  for (size_t first = 0; first < legs.size();) {
+    size_t bytes = 0;
+    std::vector<Leg> some;
+    while (first < legs.size() && some.size() < options_.search_batch &&
+           (some.empty() || bytes + legs[first].body.size() <= options_.batches.max_bytes)) {
+      bytes += legs[first].body.size();
+      some.push_back(legs[first++]);
+    }
+    CO_ASSIGN_OR_RETURN(std::vector<Ranked> ranked, co_await run(some));
+    std::move(ranked.begin(), ranked.end(), std::back_inserter(found));
+  }
+
+  for (size_t at = 0; at < legs.size();) {
+    const size_t i = legs[at].query;
+    const StoreQuery& query = queries[i];
+    std::vector<StoreHit>& hits = out[i];
+    if (legs[at].alone) {
+      hits = std::move(found[at].hits);
+      for (size_t rank = 0; rank < hits.size(); ++rank) {
+        const LegScore told{hits[rank].score, query.offset + rank + 1};
+        (legs[at].kind == Leg::Kind::kDense  ? hits[rank].dense
+         : legs[at].kind == Leg::Kind::kText ? hits[rank].text
+                                             : hits[rank].sparse) = told;
+      }
+      ++at;
+    } else {
+      // The rows of the fusion are numbers of `ids`.
+      std::map<std::string, RowId> rows;
+      std::vector<std::string> ids;
+      const auto scored = [&](const Ranked& ranked) {
+        std::vector<Scored> list;
+        for (const StoreHit& hit : ranked.hits) {
+          const auto [row, fresh] = rows.emplace(hit.point.id, static_cast<RowId>(ids.size()));
+          if (fresh) ids.push_back(hit.point.id);
+          list.push_back({row->second, hit.score});
+        }
+        return list;
+      };
+      const bool paired = at + 1 < legs.size() && legs[at + 1].query == i;
+      const std::vector<Scored> dense = scored(found[at]);
+      const std::vector<Scored> other = paired ? scored(found[at + 1]) : std::vector<Scored>();
+      const bool sparse = paired && legs[at + 1].kind == Leg::Kind::kSparse;
+      std::vector<FusedRow> fused = fuse(query.fusion.value_or(options_.fusion), dense, other);
+      heap_sort(fused, [&](const FusedRow& a, const FusedRow& b) {
+        return comes_first(a.score, ids[a.row], b.score, ids[b.row]);
+      });
+      for (size_t rank = query.offset; rank < std::min(fused.size(), query.offset + query.k); ++rank) {
+        StoreHit hit;
+        hit.point.id = ids[fused[rank].row];
+        hit.score = fused[rank].score;
+        hit.dense = fused[rank].dense;
+        (sparse ? hit.sparse : hit.text) = fused[rank].text;
+        hits.push_back(std::move(hit));
+      }
+      at += paired ? 2 : 1;
+    }
+    if (query.min_score) {
+      std::erase_if(hits, [&](const StoreHit& hit) { return hit.score < *query.min_score; });
+    }
+  }
+  for (size_t at = 0; at < legs.size(); ++at) {
+    const bool first = at == 0 || legs[at - 1].query != legs[at].query;
+    const size_t i = legs[at].query;
+    if (first && !legs[at].alone) CO_RETURN_IF_ERROR(co_await load_parts(out[i], queries[i].parts));
+  }
+  co_return std::move(out);
+}
+
+}  // namespace nearfield
