@@ -39,7 +39,10 @@ const table = [
     'huge-body',
     true,
     'refuse',
-    (answer, { options }) => ({ ...answer, body: ' '.repeat(options.bytes ?? 65 * mebibyte) + answer.body }),
+    (answer, { options }) => ({
+      ...answer,
+      slices: [...spaces(options.bytes ?? 65 * mebibyte), Buffer.from(answer.body)],
+    }),
   ],
   ['empty-body', true, 'refuse', (answer) => ({ ...answer, body: '' })],
   ['duplicate-ids', true, 'refuse', edit(duplicateIds)],
@@ -125,6 +128,15 @@ function sliced(body) {
   for (let at = 0, length = 1; at < bytes.length; at += length, length = (length % 7) + (at > 2000 ? 4096 : 1)) {
     pieces.push(bytes.subarray(at, at + length));
   }
+  return pieces;
+}
+
+const blank = new Uint8Array(mebibyte).fill(0x20);
+
+/** So many spaces in pieces, of which there is one copy only. */
+function spaces(bytes) {
+  const pieces = [];
+  for (let left = bytes; left > 0; left -= blank.length) pieces.push(blank.subarray(0, left));
   return pieces;
 }
 
@@ -342,7 +354,7 @@ function body(answer, signal) {
   let next = 0;
   return new ReadableStream({
     async pull(controller) {
-      if (next < pieces.length) return controller.enqueue(new Uint8Array(pieces[next++]));
+      if (next < pieces.length) return controller.enqueue(pieces[next++]);
       if (answer.broken === 'cut') return controller.error(new TypeError('terminated'));
       if (answer.broken === 'stall') return waited(undefined, signal);
       controller.close();
