@@ -1,9 +1,11 @@
 // Verbs about the store of a configuration: one to an engine, on a server. Embedded ones are a database's collections.
+#include <algorithm>
 #include <utility>
 
 #include "core/config/configuration.h"
 #include "core/config/embedded.h"
 #include "core/remote/open_store.h"
+#include "core/store/registry.h"
 #include "wasm/engine.h"
 #include "wasm/hits.h"
 #include "wasm/marshal.h"
@@ -111,6 +113,7 @@ void write_snapshot(JsonText& out, const Snapshot& snapshot) {
 // where there is no problem. (The report masks secrets wherever they stand.)
 Engine::Answer Engine::connect(Message& message) {
   ASSIGN_OR_RETURN(const uint64_t seed, whole_option(message.options, "seed"));
+  for (std::string& name : registered_stores().names()) message.options["backends"].push_back(std::move(name));
   ASSIGN_OR_RETURN(Configuration configuration, read_configuration(message.options));
   const Settings& settings = configuration.settings;
   JsonText out;
@@ -127,7 +130,19 @@ Engine::Answer Engine::connect(Message& message) {
         out.key("path").string(settings.path).key("memory").boolean(settings.memory);
         out.key("schema").raw(embedded_schema(settings));
         break;
-      case Backend::kCustom: out.key("custom").raw(settings.custom.empty() ? "{}" : settings.custom); break;
+      case Backend::kCustom: {
+        const std::vector<std::string> ours = registered_stores().names();
+        const bool own = std::ranges::find(ours, settings.name) != ours.end();
+        out.key("registered").boolean(own);
+        if (own) {
+          RemoteStore opened;
+          ASSIGN_OR_RETURN(opened.store, registered_stores().open(effects_, settings));
+          connected_ = std::make_unique<Connection>(std::move(opened));
+        } else {
+          out.key("custom").raw(settings.custom.empty() ? "{}" : settings.custom);
+        }
+        break;
+      }
       case Backend::kQdrant:
       case Backend::kChroma:
       case Backend::kWeaviate: {
@@ -324,7 +339,9 @@ Engine::Answer Engine::store_info(Message&) {
     out.key("count").integer(info.count).key("dimension").integer(info.dimension);
     out.key("metric").string(metric_name(info.metric));
     out.key("details").raw(info.details.empty() ? "{}" : info.details);
-    const HttpState state = static_cast<Connection&>(*engine.connected_).remote.http->state();
+    const HttpClient* http = static_cast<Connection&>(*engine.connected_).remote.http.get();
+    if (http == nullptr) co_return out.close('}').take();
+    const HttpState state = http->state();
     constexpr const char* kBreakers[] = {"closed", "open", "halfOpen"};
     out.key("http").open('{').key("breaker").string(kBreakers[static_cast<size_t>(state.breaker)]);
     out.key("requests").integer(state.requests).key("attempts").integer(state.attempts);

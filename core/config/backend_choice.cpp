@@ -89,6 +89,8 @@ class Chooser {
 
 }  // namespace
 
+bool is_built_in(std::string_view name) { return std::ranges::find(kBackendNames, name) != std::end(kBackendNames); }
+
 BackendChoice choose_backend(const Layers& layers, const Json& message, std::vector<ConfigProblem>& problems) {
   const Chooser chooser(layers, message);
   BackendChoice choice = chooser.choose(layers.count);

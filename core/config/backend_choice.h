@@ -19,6 +19,9 @@ struct BackendChoice {
   size_t since = 0;
 };
 
+// Whether the name means a backend that is built in.
+bool is_built_in(std::string_view name);
+
 // What is wrong with the names is added to `problems`; the choice is then the nearest that makes sense.
 BackendChoice choose_backend(const Layers& layers, const Json& message, std::vector<ConfigProblem>& problems);
 

@@ -11,7 +11,7 @@
 namespace nearfield {
 
 struct RemoteStore {
-  std::unique_ptr<HttpClient> http;  // outlives the store
+  std::unique_ptr<HttpClient> http;  // outlives the store; null where that is none of a server
   std::unique_ptr<VectorStore> store;
 };
 
