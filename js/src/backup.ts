@@ -1,16 +1,11 @@
 // Backups: where their bytes go to and come from. What is in them is the engine's business (storage/FORMAT.md).
-import { checkSignal, isObject, readOptions, readText, shown } from './check.js';
-import { NearfieldError, invalid, reasonOf, type Code } from './errors.js';
-import { builtin, isNode } from './host.js';
+import { checkSignal, readOptions, shown } from './check.js';
+import { NearfieldError, invalid, reasonOf } from './errors.js';
 import type { Session } from './session.js';
+import { bytesOf, openSink, openSource, type ByteSink, type ByteSource } from './sinks.js';
 
-/** A stream, a function that gets each piece and is waited for, or in Node the path of a file. */
-export type BackupSink =
-  WritableStream<Uint8Array<ArrayBuffer>> | ((chunk: Uint8Array<ArrayBuffer>) => void | PromiseLike<void>) | string;
-
-/** A stream, pieces of any size, the bytes, an answer of fetch, or in Node the path of a file. */
-export type BackupSource =
-  ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> | Blob | Response | ArrayBuffer | ArrayBufferView | string;
+export type BackupSink = ByteSink;
+export type BackupSource = ByteSource;
 
 export interface BackupProgress {
   /** Of the backup file, so far. */
@@ -35,24 +30,10 @@ export interface BackupReport {
   points: number;
 }
 
-interface Sink {
-  write(chunk: Uint8Array<ArrayBuffer>): void | PromiseLike<void>;
-  close(): Promise<void>;
-  abort(reason: unknown): Promise<void>;
-}
-
-interface Source {
-  /** undefined at the end. */
-  read(): Promise<unknown>;
-  /** Lets go, also before the end. */
-  close(): Promise<void>;
-  bytesTotal: number | undefined;
-}
-
 /** See Database.backup. */
 export async function backup(session: Session, to: unknown, given: unknown): Promise<BackupReport> {
   const options = readBackupOptions(given, 'backup');
-  const sink = await openSink(to);
+  const sink = await openSink(to, 'backup');
   const stream = new Steps('the sink of the backup', options.signal);
   let bytes = 0;
   const send = (chunk: Uint8Array, total: number) =>
@@ -76,7 +57,7 @@ export async function backup(session: Session, to: unknown, given: unknown): Pro
 /** See Database.restore. */
 export async function restore(session: Session, from: unknown, given: unknown): Promise<BackupReport> {
   const options = readBackupOptions(given, 'restore');
-  const source = await openSource(from);
+  const source = await openSource(from, 'backup');
   const stream = new Steps('the source of the backup', options.signal);
   const { bytesTotal } = source;
   let rest = new Uint8Array(0);
@@ -87,7 +68,7 @@ export async function restore(session: Session, from: unknown, given: unknown): 
       while (rest.length === 0 && !stream.ended) {
         const chunk = await source.read();
         if (chunk === undefined) break;
-        rest = bytesOf(chunk);
+        rest = bytesOf(chunk, 'backup');
       }
       const piece = rest.subarray(0, length);
       rest = rest.subarray(piece.length);
@@ -163,166 +144,4 @@ class Steps {
   dispose(): void {
     this.#signal?.removeEventListener('abort', this.#onAbort);
   }
-}
-
-async function openSink(to: unknown): Promise<Sink> {
-  if (typeof to === 'function') {
-    const write = to as (chunk: Uint8Array<ArrayBuffer>) => void | PromiseLike<void>;
-    return { write, close: async () => {}, abort: async () => {} };
-  }
-  if (typeof to === 'string') return openFileSink(readPath(to, 'the sink'));
-  if (isObject(to) && typeof to['getWriter'] === 'function') {
-    const stream = to as unknown as WritableStream<Uint8Array<ArrayBuffer>>;
-    if (stream.locked) throw invalid('the sink is locked: somebody else has its writer');
-    const writer = stream.getWriter();
-    return {
-      write: (chunk) => writer.write(chunk),
-      close: () => writer.close(),
-      abort: (reason) => writer.abort(reason),
-    };
-  }
-  throw invalid(`the sink must be a WritableStream, a function or a path, got ${shown(to)}`);
-}
-
-async function openSource(from: unknown): Promise<Source> {
-  if (typeof from === 'string') return openFileSource(readPath(from, 'the source'));
-  if (from instanceof ArrayBuffer || ArrayBuffer.isView(from)) {
-    let whole: Uint8Array | undefined = bytesOf(from);
-    return {
-      bytesTotal: whole.length,
-      read: async () => {
-        const bytes = whole;
-        whole = undefined;
-        return bytes;
-      },
-      close: async () => {},
-    };
-  }
-  if (typeof Blob !== 'undefined' && from instanceof Blob) return streamSource(from.stream(), from.size);
-  if (typeof Response !== 'undefined' && from instanceof Response) {
-    const { ok, status, url, body, bodyUsed } = from;
-    if (!ok) throw new NearfieldError('NotFound', `${url} was answered with status ${status}`, { value: status });
-    if (bodyUsed) throw invalid('the source is a Response that was read already');
-    return body === null ? openSource(new ArrayBuffer(0)) : streamSource(body);
-  }
-  if (isObject(from) && typeof from['getReader'] === 'function') {
-    return streamSource(from as unknown as ReadableStream<Uint8Array>);
-  }
-  if (isObject(from) && Symbol.asyncIterator in from) {
-    const iterator = (from as unknown as AsyncIterable<unknown>)[Symbol.asyncIterator]();
-    return {
-      bytesTotal: undefined,
-      read: async () => {
-        const { done, value } = await iterator.next();
-        return done === true ? undefined : value;
-      },
-      close: async () => void (await iterator.return?.()),
-    };
-  }
-  throw invalid(`the source must be a stream, pieces, a Blob, a Response, bytes or a path, got ${shown(from)}`);
-}
-
-function streamSource(stream: ReadableStream<Uint8Array>, bytesTotal?: number): Source {
-  if (stream.locked) throw invalid('the source is locked: somebody else reads it');
-  const reader = stream.getReader();
-  return {
-    bytesTotal,
-    read: async () => (await reader.read()).value,
-    close: () => reader.cancel(),
-  };
-}
-
-function bytesOf(chunk: unknown): Uint8Array<ArrayBuffer> {
-  if (chunk instanceof ArrayBuffer) return new Uint8Array(chunk);
-  if (ArrayBuffer.isView(chunk)) {
-    const { buffer, byteOffset, byteLength } = chunk as ArrayBufferView<ArrayBuffer>;
-    return new Uint8Array(buffer, byteOffset, byteLength);
-  }
-  throw invalid(`a piece of a backup must be bytes, got ${shown(chunk)}`);
-}
-
-function readPath(path: string, what: string): string {
-  if (!isNode()) throw new NearfieldError('Unsupported', `${what} can be a path only where there are files`);
-  const text = readText(path, what);
-  if (text === '' || text.includes('\0')) throw invalid(`${what}: path ${shown(text)} names no file`, text);
-  return text;
-}
-
-// Under its name only once it is whole and durable; what stood there before stays until then.
-async function openFileSink(path: string): Promise<Sink> {
-  const [files, paths] = await Promise.all([
-    builtin<typeof import('node:fs/promises')>('node:fs/promises'),
-    builtin<typeof import('node:path')>('node:path'),
-  ]);
-  const draft = `${path}.${process.pid}.tmp`;
-  const attempt = <Value>(work: Promise<Value>): Promise<Value> =>
-    work.catch((cause: unknown) => {
-      throw fileError('write', path, cause);
-    });
-  const handle = await attempt(files.open(draft, 'w'));
-  return {
-    write: async (chunk) => {
-      let done = 0;
-      while (done < chunk.length) done += (await attempt(handle.write(chunk, done))).bytesWritten;
-    },
-    close: async () => {
-      await attempt(handle.sync());
-      await attempt(handle.close());
-      await attempt(files.rename(draft, path));
-      await attempt(syncFolder(files, paths.dirname(path)));
-    },
-    abort: async () => {
-      await handle.close().catch(() => {});
-      await files.unlink(draft);
-    },
-  };
-}
-
-// The new name is durable once its folder is.
-async function syncFolder(files: typeof import('node:fs/promises'), path: string): Promise<void> {
-  try {
-    const folder = await files.open(path, 'r');
-    try {
-      await folder.sync();
-    } finally {
-      await folder.close();
-    }
-  } catch (cause) {
-    // Windows cannot sync folders and needs no such thing.
-    const system = isObject(cause) ? cause['code'] : undefined;
-    if (!['EPERM', 'EISDIR', 'EINVAL'].includes(String(system))) throw cause;
-  }
-}
-
-async function openFileSource(path: string): Promise<Source> {
-  const files = await builtin<typeof import('node:fs/promises')>('node:fs/promises');
-  const attempt = <Value>(work: Promise<Value>): Promise<Value> =>
-    work.catch((cause: unknown) => {
-      throw fileError('read', path, cause);
-    });
-  const handle = await attempt(files.open(path, 'r'));
-  const stat = await handle.stat();
-  return {
-    bytesTotal: stat.isFile() ? stat.size : undefined,
-    read: async () => {
-      const bytes = new Uint8Array(1 << 20);
-      const { bytesRead } = await attempt(handle.read(bytes, 0, bytes.length));
-      return bytesRead === 0 ? undefined : bytes.subarray(0, bytesRead);
-    },
-    close: () => handle.close(),
-  };
-}
-
-function fileError(action: string, path: string, cause: unknown): NearfieldError {
-  const system = isObject(cause) ? cause['code'] : undefined;
-  let code: Code = 'StorageFailed';
-  if (system === 'ENOENT' || system === 'ENOTDIR') code = 'NotFound';
-  if (system === 'EISDIR' || system === 'ENOTEMPTY' || system === 'EEXIST') code = 'InvalidArgument';
-  if (system === 'ENOSPC' || system === 'EDQUOT' || system === 'EFBIG') code = 'QuotaExceeded';
-  if (system === 'EROFS' || (action === 'write' && (system === 'EACCES' || system === 'EPERM'))) code = 'ReadOnly';
-  return new NearfieldError(code, `cannot ${action} the backup ${path}: ${reasonOf(cause)}`, {
-    value: path,
-    details: { system },
-    cause,
-  });
 }
