@@ -168,6 +168,8 @@ Result<RowParts> row_parts(const Json& options) {
   for (const Json& name : *include) {
     if (name == "payload") {
       parts.payload = true;
+    } else if (name == "payloadText") {
+      parts.payload = parts.payload_text = true;
     } else if (name == "text") {
       parts.text = true;
     } else if (name == "vector") {
@@ -181,7 +183,10 @@ Result<RowParts> row_parts(const Json& options) {
 
 void write_row(JsonText& out, const RowView& row, RowParts parts) {
   out.key("id").string(row.id);
-  if (parts.payload && !row.payload.empty()) out.key("payload").raw(row.payload);
+  if (parts.payload && !row.payload.empty()) {
+    out.key("payload");
+    parts.payload_text ? out.string(row.payload) : out.raw(row.payload);
+  }
   if (parts.text && !row.text.empty()) out.key("text").string(row.text);
   if (parts.vector && !row.vector.empty()) out.key("vector").place(row.vector.data(), row.vector.size());
 }

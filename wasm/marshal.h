@@ -78,9 +78,10 @@ struct RowParts {
   bool payload = true;
   bool text = true;
   bool vector = false;
+  bool payload_text = false;  // the payload as a string that holds its JSON text: nothing of it is lost in JavaScript
 };
-// { "payload", "text", "vector": false, ... } from an array of names, as `include` in the public API; all defaults
-// where it is missing. Fails with kInvalidArgument on another name.
+// { "payload", "text", "vector": false, ... } from an array of names, as `include` in the public API, and
+// "payloadText"; all defaults where it is missing. Fails with kInvalidArgument on another name.
 Result<RowParts> row_parts(const Json& options);
 
 // The members id, payload, text and vector, those that are wanted and there; inside an open object.

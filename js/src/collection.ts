@@ -18,6 +18,7 @@ import type { CodeKind } from './generated/code-kinds.js';
 import type { IndexKind } from './generated/kinds.js';
 import type { Metric } from './generated/metrics.js';
 import { Message, withMessage } from './message.js';
+import { rawGet, rawParts, rawScroll, rawUpsert, readRaw, writeRaw, type RawPage, type RawPoint } from './raw.js';
 import {
   encodeFilter,
   readInclude,
@@ -461,6 +462,24 @@ export class Collection<Payload extends object = Record<string, unknown>> {
       recovery: this.#session.info().recovery,
       engine: 'wasm-simd128',
     };
+  }
+
+  /** Private to the package, as the next two; see raw.ts. */
+  async [rawScroll](after: string, limit: number): Promise<RawPage> {
+    const message = this.#message({ limit, include: rawParts, after });
+    const points = await this.#session.ask('_scroll', message, readRaw);
+    return { points, next: points.length < limit ? '' : (points.at(-1) as RawPoint).id };
+  }
+
+  async [rawGet](ids: readonly string[]): Promise<RawPoint[]> {
+    const message = this.#message({ include: rawParts }).strings(readIds(ids));
+    return this.#session.ask('_get', message, readRaw);
+  }
+
+  async [rawUpsert](points: readonly RawPoint[]): Promise<UpsertReport> {
+    const message = writeRaw(this.#message({ relaxed: this.#session.durability === 'relaxed' }), points);
+    if (points.length > 0) await this.#session.run('_upsert', message);
+    return { ok: points.map(({ id }) => id), failed: [], unknown: [] };
   }
 
   // Another writer may have dropped the collection and made one of the same name.

@@ -10,6 +10,7 @@ import { Http, type HttpOptions } from './http.js';
 import { Message } from './message.js';
 import { RemoteStore } from './remote-store.js';
 import type { CollectionSchema } from './collection.js';
+import type { Metric } from './generated/metrics.js';
 import type { Store } from './store.js';
 import type { WasmSource } from './wasm.js';
 
@@ -46,12 +47,15 @@ export async function connect<Payload extends object = Record<string, unknown>>(
     const { report, store } = engine.call<Connected>('_connect', new Message(text).finish());
     if (report.error !== undefined) throw configError(report.error, report.problems);
     if (store === undefined) throw new NearfieldError('Internal', 'the engine did not say what store was made');
-    if (store.schema !== undefined) return await embedded<Payload>(store, store.schema, module);
+    if (store.schema !== undefined) return await embedded<Payload>(store, store.schema, module, modelOf(report));
     checkOrigin(store);
     const remote = new RemoteStore<Payload>(engine, new Http(httpOptions(store, fetch)), {
       backend: store.backend,
       name: store.collection,
       dimension: store.dimension || undefined,
+      metric: store.metric,
+      place: placeOf(store, report),
+      model: modelOf(report),
     });
     kept = true;
     return remote;
@@ -84,6 +88,7 @@ interface StoreSettings {
   collection: string;
   /** 0: not known. */
   dimension: number;
+  metric: Metric;
   ef: number;
   searchBatch: number;
   batchRows: number;
@@ -101,13 +106,27 @@ interface StoreSettings {
   tlsKeyPath?: string;
 }
 
+/** As raw.ts wants it. */
+function placeOf({ backend, origin, collection }: StoreSettings, { settings }: ConfigAnswer): string {
+  const { tenant, database } = (settings ?? {}) as { tenant?: unknown; database?: unknown };
+  const within = [tenant, database].filter((name) => typeof name === 'string').map((name) => `, ${name}`);
+  return `${backend} at ${origin}${within.join('')}, collection ${collection}`;
+}
+
+function modelOf({ settings }: ConfigAnswer): string | undefined {
+  const model = settings?.['embeddingModel'];
+  return typeof model === 'string' && model !== '' ? model : undefined;
+}
+
 async function embedded<Payload extends object>(
   { memory, path, ...settings }: StoreSettings,
   schema: CollectionSchema,
   module: WebAssembly.Module,
+  model: string | undefined,
 ): Promise<Store<Payload>> {
-  const place = memory ? { storage: 'memory' } : { path };
-  const session = await openSession(place, async () => module);
+  const session = await openSession(memory ? { storage: 'memory' } : { path }, async () => module);
+  const { volume } = session;
+  const where = volume.kind === 'memory' ? `in memory ${crypto.randomUUID()}` : `${volume.kind} ${volume.path}`;
   return new EmbeddedStore<Payload>(new Database(session), {
     collection: settings.collection,
     schema,
@@ -115,6 +134,9 @@ async function embedded<Payload extends object>(
     fusion: settings.hybridAlpha === undefined ? undefined : { kind: 'convex', alpha: settings.hybridAlpha },
     batchRows: settings.batchRows,
     searchBatch: settings.searchBatch,
+    place: `embedded, ${where}, collection ${settings.collection}`,
+    folder: volume.kind === 'node' ? volume.path : undefined,
+    model,
   });
 }
 

@@ -1,5 +1,5 @@
 // A store in the embedded engine: a collection of a database that the configuration names.
-import { isObject, readOptions, readWhole } from './check.js';
+import { checkSignal, isObject, readOptions, readWhole } from './check.js';
 import type {
   Collection,
   CollectionSchema,
@@ -12,6 +12,16 @@ import type {
 import type { Database } from './database.js';
 import { NearfieldError } from './errors.js';
 import type { Filter, Fusion, Hits, SearchOptions } from './search.js';
+import {
+  rawAbout,
+  rawGet,
+  rawScroll,
+  rawUpsert,
+  type RawAbout,
+  type RawPage,
+  type RawPoint,
+  type RawStore,
+} from './raw.js';
 import { readSignal } from './remote-store.js';
 import type { CallOptions, EnsureReport, Store, StoreHealth, StoreInfo, StoreSnapshot } from './store.js';
 
@@ -25,9 +35,13 @@ export interface EmbeddedSettings {
   /** Rows of one commit, and queries of one call. */
   batchRows: number;
   searchBatch: number;
+  /** These three: see RawAbout. */
+  place: string;
+  folder: string | undefined;
+  model: string | undefined;
 }
 
-export class EmbeddedStore<Payload extends object = Record<string, unknown>> implements Store<Payload> {
+export class EmbeddedStore<Payload extends object = Record<string, unknown>> implements Store<Payload>, RawStore {
   readonly backend = 'embedded';
   readonly name: string;
   readonly #database: Database;
@@ -132,6 +146,26 @@ export class EmbeddedStore<Payload extends object = Record<string, unknown>> imp
     this.#collection = undefined;
     this.#requireOpen();
     return this.#database.dropCollection(this.name);
+  }
+
+  get [rawAbout](): RawAbout {
+    const { schema, place, folder, model } = this.#settings;
+    return { place, dimension: schema.dimension, metric: schema.metric ?? 'cosine', folder, model };
+  }
+
+  async [rawScroll](from: string, limit: number, signal?: AbortSignal): Promise<RawPage> {
+    checkSignal(signal);
+    return (await this.#opened())[rawScroll](from, limit);
+  }
+
+  async [rawGet](ids: readonly string[], signal?: AbortSignal): Promise<RawPoint[]> {
+    checkSignal(signal);
+    return (await this.#opened())[rawGet](ids);
+  }
+
+  async [rawUpsert](points: readonly RawPoint[], dimension: number, signal?: AbortSignal): Promise<UpsertReport> {
+    checkSignal(signal);
+    return (await this.#made(dimension || undefined))[rawUpsert](points);
   }
 
   async info(options?: CallOptions): Promise<StoreInfo> {

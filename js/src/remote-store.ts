@@ -17,6 +17,19 @@ import type { Http } from './http.js';
 import { Message } from './message.js';
 import { Pump } from './pump.js';
 import {
+  rawAbout,
+  rawGet,
+  rawParts,
+  rawScroll,
+  rawUpsert,
+  readRaw,
+  writeRaw,
+  type RawAbout,
+  type RawPage,
+  type RawPoint,
+  type RawStore,
+} from './raw.js';
+import {
   readInclude,
   readQuery,
   takeVectors,
@@ -30,7 +43,7 @@ import {
 import type { CallOptions, EnsureReport, Store, StoreHealth, StoreInfo, StoreSnapshot } from './store.js';
 import { MemoryVolume } from './volumes/memory.js';
 
-export class RemoteStore<Payload extends object = Record<string, unknown>> implements Store<Payload> {
+export class RemoteStore<Payload extends object = Record<string, unknown>> implements Store<Payload>, RawStore {
   readonly backend: string;
   readonly name: string;
   readonly #engine: Engine;
@@ -40,14 +53,19 @@ export class RemoteStore<Payload extends object = Record<string, unknown>> imple
   readonly #dimension: number | undefined;
   #closing: Promise<void> | undefined;
 
+  /** Private to the package, as the next three; see raw.ts. */
+  readonly [rawAbout]: RawAbout;
+
   /** Private to the package; use connect(). `engine` has connected. */
-  constructor(engine: Engine, http: Http, about: { backend: string; name: string; dimension: number | undefined }) {
+  constructor(engine: Engine, http: Http, about: RawAbout & { backend: string; name: string }) {
     this.#engine = engine;
     this.#http = http;
     this.#pump = new Pump(engine, new MemoryVolume(about.backend), false, http);
     this.backend = about.backend;
     this.name = about.name;
     this.#dimension = about.dimension;
+    const { place, dimension, metric, model } = about;
+    this[rawAbout] = { place, dimension, metric, model };
   }
 
   async ensure(options?: CallOptions): Promise<EnsureReport> {
@@ -65,6 +83,10 @@ export class RemoteStore<Payload extends object = Record<string, unknown>> imple
       if (ids.has(id)) throw invalid(`points[${i}]: the id ${shown(id)} stands twice in one batch`, id);
       ids.add(id);
     }
+    return this.#upserted(message, signal);
+  }
+
+  async #upserted(message: Message, signal: AbortSignal | undefined): Promise<UpsertReport> {
     type Report = { ok: string[]; failed: { id: string; code: number; message: string }[]; unknown: string[] };
     const { ok, failed, unknown } = await this.#send<Report>('_storeUpsert', message, signal);
     const named = failed.map(({ id, code, message: why }) => {
@@ -141,6 +163,23 @@ export class RemoteStore<Payload extends object = Record<string, unknown>> imple
       if (next === '') return;
       from = next;
     }
+  }
+
+  async [rawScroll](from: string, limit: number, signal?: AbortSignal): Promise<RawPage> {
+    const message = this.#message({ limit, include: rawParts, from });
+    return this.#send('_storeScroll', message, signal, (page: { points: unknown[]; next: string }) => ({
+      points: readRaw(page, this.#engine),
+      next: page.next,
+    }));
+  }
+
+  async [rawGet](ids: readonly string[], signal?: AbortSignal): Promise<RawPoint[]> {
+    const message = this.#message({ include: rawParts }).strings(readIds(ids));
+    return this.#send('_storeGet', message, signal, (found: { points: unknown[] }) => readRaw(found, this.#engine));
+  }
+
+  async [rawUpsert](points: readonly RawPoint[], _dimension: number, signal?: AbortSignal): Promise<UpsertReport> {
+    return this.#upserted(writeRaw(this.#message({}), points), signal);
   }
 
   async clear(options?: CallOptions): Promise<number> {
