@@ -32,7 +32,7 @@ test('the packed package', async (suite) => {
   await suite.test('holds what it must and nothing else', () => {
     const paths = packed.files.map(({ path }) => path);
     const allowed =
-      /^(package\.json|LICENSE|NOTICE|README\.md|dist\/(nearfield\.(mjs|d\.mts|wasm)|nearfield-(specs|doctor)\.wasm|model\/(vocab\.txt|table\.bin)|((cli|generated|volumes)\/)?[\w-]+\.(js|d\.ts)))$/;
+      /^(package\.json|LICENSE|NOTICE|README\.md|dist\/(nearfield\.(mjs|d\.mts|wasm)|nearfield-(specs|doctor)\.wasm|model\/(vocab\.txt|table\.bin)|((cli|generated|transfer|volumes)\/)?[\w-]+\.(js|d\.ts)))$/;
     assert.deepEqual(
       paths.filter((path) => !allowed.test(path)),
       [],
