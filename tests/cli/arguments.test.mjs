@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { nearest, parseArguments } from '../../dist/cli/arguments.js';
+import { commands, nearest, parseArguments } from '../../dist/cli/arguments.js';
 import { folderWith, nearfield } from './support.mjs';
 
 test('flags stand anywhere and have defaults', () => {
@@ -58,9 +58,9 @@ const refused = [
   [['serch', 'x'], 'ConfigError', /unknown command serch; did you mean search\?/],
   [['Stat'], 'ConfigError', /did you mean stats\?/],
   [
-    ['export'],
+    ['frobnicate'],
     'ConfigError',
-    /unknown command export; commands are index, search, get, stats, backup, restore, doctor, config/,
+    /unknown command frobnicate; commands are index, search, get, stats, backup, restore, doctor, config, migrate, export, import/,
   ],
   [[''], 'ConfigError', /unknown command ""/],
   [['search', 'x', '--jsno'], 'ConfigError', /unknown flag --jsno; did you mean --json\?/],
@@ -86,6 +86,11 @@ const refused = [
   [['search', 'x', '--color', 'blue'], 'InvalidArgument', /auto, always, never/],
   [['search', 'x', '--filter', '{bad'], 'FilterError', /--filter is not JSON/],
   [['search', 'x', '--filter', '[1]'], 'FilterError', /must be a JSON object/],
+  [['migrate', '--db', 'x'], 'ConfigError', /--db does nothing for migrate/],
+  [['migrate', '--batch', '0'], 'InvalidArgument', /--batch must be a whole number from 1 to 10000, got 0/],
+  [['migrate', '--from', ''], 'InvalidArgument', /--from needs a file/],
+  [['export', 'x', '--format', 'csv'], 'InvalidArgument', /--format must be one of jsonl, npy, fvecs, blocks/],
+  [['export', 'x', '--dry-run'], 'ConfigError', /--dry-run does nothing for export; it works with migrate, import/],
   [['search', 'x', '--filter', 'null'], 'FilterError', /must be a JSON object/],
 ];
 for (const [words, code, message] of refused) {
@@ -146,7 +151,7 @@ test('--help and --version', async (t) => {
   const general = await nearfield(['--help'], { cwd });
   assert.equal(general.code, 0);
   assert.match(general.stdout, /Exit codes: 0 found or done/);
-  for (const command of ['index', 'search', 'get', 'stats', 'backup', 'restore', 'doctor', 'config']) {
+  for (const command of commands) {
     const { code, stdout, stderr } = await nearfield([command, '--help'], { cwd });
     assert.equal(code, 0);
     assert.equal(stderr, '');

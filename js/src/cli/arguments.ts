@@ -8,7 +8,19 @@ import { parseArgs } from 'node:util';
 import { NearfieldError } from '../errors.js';
 import type { SearchMode } from '../specs.js';
 
-export const commands = ['index', 'search', 'get', 'stats', 'backup', 'restore', 'doctor', 'config'] as const;
+export const commands = [
+  'index',
+  'search',
+  'get',
+  'stats',
+  'backup',
+  'restore',
+  'doctor',
+  'config',
+  'migrate',
+  'export',
+  'import',
+] as const;
 export type Command = (typeof commands)[number];
 
 export interface Flags {
@@ -26,7 +38,19 @@ export interface Flags {
   config?: string;
   env?: string;
   lenient?: boolean;
+  from?: string;
+  to?: string;
+  batch?: number;
+  journal?: string;
+  dryRun?: boolean;
+  format?: FileFormat;
+  /** export, import: --db was given, which only blocks take. */
+  dbGiven?: boolean;
 }
+
+/** blocks: the published JSON of spec blocks, without vectors. */
+export const fileFormats = ['jsonl', 'npy', 'fvecs', 'blocks'] as const;
+export type FileFormat = (typeof fileFormats)[number];
 
 export type Invocation =
   | { command: 'help'; topic?: Command }
@@ -35,7 +59,7 @@ export type Invocation =
 
 // `value` names the value a flag takes; a flag without one is a switch. `commands` is left out where all know it.
 const flagTable: Record<string, { value?: string; short?: string; commands?: readonly Command[] }> = {
-  db: { value: 'a path', commands: commands.filter((command) => command !== 'config') },
+  db: { value: 'a path', commands: commands.filter((command) => !['config', 'migrate'].includes(command)) },
   json: {},
   color: { value: 'auto, always or never' },
   help: { short: 'h' },
@@ -48,13 +72,20 @@ const flagTable: Record<string, { value?: string; short?: string; commands?: rea
   full: { commands: ['search'] },
   explain: { commands: ['search'] },
   repair: { commands: ['doctor'] },
-  config: { value: 'a file', commands: ['config'] },
-  env: { value: 'a name', commands: ['config'] },
+  config: { value: 'a file', commands: ['config', 'export', 'import'] },
+  env: { value: 'a name', commands: ['config', 'migrate', 'export', 'import'] },
   lenient: { commands: ['config'] },
+  from: { value: 'a configuration file', commands: ['migrate'] },
+  to: { value: 'a configuration file', commands: ['migrate'] },
+  journal: { value: 'a file', commands: ['migrate'] },
+  'dry-run': { commands: ['migrate', 'import'] },
+  batch: { value: 'a number', commands: ['migrate', 'export', 'import'] },
+  format: { value: fileFormats.join(', '), commands: ['export', 'import'] },
 };
 
 const modes = ['auto', 'hybrid', 'dense', 'text'] as const;
 const largestK = 10_000; // the engine's own bound
+const largestBatch = 10_000; // of a page
 
 /** Whether errors should be told as JSON; works on arguments that do not parse. */
 export function wantsJson(words: readonly string[]): boolean {
@@ -84,7 +115,9 @@ export function parseArguments(words: readonly string[]): Invocation {
       );
     }
   }
-  return { command, operands, flags: readFlags(given) };
+  const flags = readFlags(given);
+  if (given.has('db') && (command === 'export' || command === 'import')) flags.dbGiven = true;
+  return { command, operands, flags };
 }
 
 // Splits words into flags, checked against the table, and the rest. The last of a repeated flag counts.
@@ -169,6 +202,17 @@ function readFlags(given: Map<string, string>): Flags {
   if (env === '') throw new NearfieldError('InvalidArgument', '--env needs a name, got ""', { value: env });
   if (env !== undefined) flags.env = env;
   if (given.has('lenient')) flags.lenient = true;
+  for (const name of ['from', 'to', 'journal'] as const) {
+    const file = given.get(name);
+    if (file === '')
+      throw new NearfieldError('InvalidArgument', `${spelled(name)} needs a file, got ""`, { value: '' });
+    if (file !== undefined) flags[name] = file;
+  }
+  const batch = given.get('batch');
+  if (batch !== undefined) flags.batch = wholeNumber('batch', batch, 1, largestBatch);
+  const format = given.get('format');
+  if (format !== undefined) flags.format = oneOf('format', format, fileFormats);
+  if (given.has('dry-run')) flags.dryRun = true;
   return flags;
 }
 

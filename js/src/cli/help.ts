@@ -22,6 +22,9 @@ Usage
   nearfield doctor               check every byte, say what is damaged
   nearfield config show|check    what the configuration says, and what becomes
                                  of each key of it
+  nearfield migrate              all points of one configured store into another
+  nearfield export <file>        a store's points as files, vectors and all
+  nearfield import <file>        and back, if all of it checks out
 
 Flags${common}  -V, --version     the version
 
@@ -126,6 +129,71 @@ Flags
 Examples
   nearfield config check --env prod
   nearfield config show --config .codeweaver.toml --json
+`,
+  migrate: `nearfield migrate --from <config> --to <config>
+
+Copies all points of the store that one configuration file describes into that
+of another: embedded, Qdrant, Chroma or Weaviate. Vectors and payloads stay what
+they are; nothing is embedded again. Points of the same ids are replaced, others
+stay. In the end both are compared: how many there are, 200 points, and exact
+searches. Exits with 1 where points could not be written or something differs.
+
+A run that was killed or stopped goes on where it was when the same command is
+given again: a journal beside the target says how far it came, and is removed at
+the end. A dimension, metric or model that differs is refused at once.
+
+Flags
+  --from <config>   the store to read, a configuration file
+  --to <config>     the store to write
+  --env <name>      as for nearfield config
+  --batch <n>       points of a batch, 1 to 10000 (1000)
+  --dry-run         say what would happen, write nothing
+  --journal <file>  where to keep how far it is
+  --json            for programs: one JSON object
+  --color <when>    auto, always or never; NO_COLOR and FORCE_COLOR are obeyed
+  -h, --help        this text
+
+Example
+  nearfield migrate --from local.toml --to cloud.toml --dry-run
+`,
+  export: `nearfield export <file>
+
+Writes all points of a configured store. The file's ending says how, or
+--format:
+  jsonl   JSON Lines: a header with model, dimension and metric, then a point
+          a line, with its vector; - is the standard output
+  npy     vectors as a NumPy array, the rest as .jsonl beside it
+  fvecs   vectors as benchmarks have them, the rest as .jsonl beside it
+  blocks  (.json) the blocks of the specs in --db as published JSON, without
+          vectors; import embeds them again
+Files appear under their names once they are whole and on the disk.
+
+Flags
+  --config <file>   the store's configuration (as nearfield config finds it)
+  --env <name>      as for nearfield config
+  --format <name>   jsonl, npy, fvecs or blocks (by the ending)
+  --batch <n>       points of a batch, 1 to 10000 (1000)${common}
+Examples
+  nearfield export notes.jsonl --config .codeweaver.toml
+  nearfield export specs.json --db .nearfield
+`,
+  import: `nearfield import <file>
+
+Writes what nearfield export wrote into a configured store; points of the same
+ids are replaced. Files are looked through first, and nothing is written if
+anything is wrong with them; a pipe (-) is written batch by batch. Without a
+.jsonl beside them, the rows of .npy and .fvecs get their numbers as ids.
+A dimension, metric or model that differs is refused.
+
+Flags
+  --config <file>   the store's configuration (as nearfield config finds it)
+  --env <name>      as for nearfield config
+  --format <name>   jsonl, npy, fvecs or blocks (by the ending)
+  --batch <n>       points of a batch, 1 to 10000 (1000)
+  --dry-run         look through the files, write nothing${common}
+Examples
+  nearfield import notes.jsonl --config cloud.toml
+  nearfield import specs.json --db .nearfield
 `,
   doctor: `nearfield doctor
 

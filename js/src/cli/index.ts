@@ -5,14 +5,14 @@ import type { IndexReport } from '../specs.js';
 import type { Flags } from './arguments.js';
 import { watchInterrupt } from './interrupt.js';
 import type { Output } from './output.js';
-import { ProgressLine } from './progress.js';
+import { ProgressLine, progressText } from './progress.js';
 import { bytesText, counted, durationText, grouped, printable } from './terminal.js';
 
 export async function runIndex(folders: string[], flags: Flags, output: Output): Promise<number> {
   if (folders.length === 0) {
     throw new NearfieldError('ConfigError', 'index needs a folder, such as: nearfield index .');
   }
-  const progress = process.stderr.isTTY && !flags.json ? new ProgressLine(process.stderr) : undefined;
+  const progress = process.stderr.isTTY && !flags.json ? new ProgressLine(process.stderr, progressText) : undefined;
   const interrupt = watchInterrupt(() => {
     progress?.clear();
     if (!flags.json)

@@ -39,6 +39,12 @@ async function main(words: readonly string[]): Promise<number> {
         return await (await import('./doctor.js')).runDoctor(operands, flags, output);
       case 'config':
         return await (await import('./config.js')).runConfig(operands, flags, output);
+      case 'migrate':
+        return await (await import('./migrate.js')).runMigrate(operands, flags, output);
+      case 'export':
+        return await (await import('./export.js')).runExport(operands, flags, output);
+      case 'import':
+        return await (await import('./import.js')).runImport(operands, flags, output);
     }
   } catch (error) {
     return tellError(error, wantsJson(words));

@@ -2,6 +2,7 @@
 
 import { counted, durationText, grouped } from './terminal.js';
 import type { IndexProgress } from '../specs.js';
+import type { TransferProgress } from '../transfer.js';
 
 /** How the line is spelled. `milliseconds` since the start. */
 export function progressText(progress: IndexProgress, milliseconds: number): string {
@@ -17,14 +18,27 @@ export function progressText(progress: IndexProgress, milliseconds: number): str
   return `indexing ${parts.join(' · ')}`;
 }
 
-export class ProgressLine {
+/** The same for points that move. `doing`: 'copying'. */
+export function transferText(progress: TransferProgress, doing: string): string {
+  const { phase, done, total, pointsPerSecond, millisecondsLeft } = progress;
+  const verb = { check: 'checking', copy: doing, verify: 'comparing' }[phase];
+  const parts = [`${grouped(done)} of ${counted(total, 'point')}`];
+  if (pointsPerSecond > 0) parts.push(`${grouped(pointsPerSecond)} points/s`);
+  if (millisecondsLeft !== undefined && done < total) parts.push(`${durationText(millisecondsLeft)} left`);
+  return `${verb} ${parts.join(' · ')}`;
+}
+
+export class ProgressLine<Progress = IndexProgress> {
   private readonly start = performance.now();
   private shown = false;
 
-  constructor(private readonly stream: NodeJS.WriteStream) {}
+  constructor(
+    private readonly stream: NodeJS.WriteStream,
+    private readonly spell: (progress: Progress, milliseconds: number) => string,
+  ) {}
 
-  update(progress: IndexProgress): void {
-    const text = progressText(progress, performance.now() - this.start);
+  update(progress: Progress): void {
+    const text = this.spell(progress, performance.now() - this.start);
     // A line that wraps could not be written over.
     this.stream.write(`\r\x1b[K${text.slice(0, (this.stream.columns || 80) - 1)}`);
     this.shown = true;
