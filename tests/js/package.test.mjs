@@ -25,6 +25,7 @@ test('the names it exports are the promised ones', async () => {
   assert.deepEqual(Object.keys(await import('nearfield')).sort(), [
     'NearfieldError',
     'checkConfig',
+    'connect',
     'doctor',
     'load',
     'loadEmbedder',

@@ -27,12 +27,20 @@ test('the packed package', async (suite) => {
 
   const [packed] = JSON.parse(run('npm', ['pack', '--json', '--pack-destination', folder, ...quiet], project));
   write('package.json', '{ "private": true, "type": "module" }');
-  run('npm', ['install', join(folder, packed.filename), '--offline', ...quiet]);
+  // What it depends on comes from where it was installed for this project: a test asks no registry.
+  const { dependencies } = JSON.parse(readFileSync(join(project, 'package.json'), 'utf8'));
+  const needed = Object.keys(dependencies).map((name) => {
+    const [tarball] = JSON.parse(
+      run('npm', ['pack', join(project, 'node_modules', name), '--json', '--pack-destination', folder, ...quiet]),
+    );
+    return join(folder, tarball.filename);
+  });
+  run('npm', ['install', join(folder, packed.filename), ...needed, '--offline', ...quiet]);
 
   await suite.test('holds what it must and nothing else', () => {
     const paths = packed.files.map(({ path }) => path);
     const allowed =
-      /^(package\.json|LICENSE|NOTICE|README\.md|dist\/(nearfield\.(mjs|d\.mts|wasm)|nearfield-(specs|doctor)\.wasm|model\/(vocab\.txt|table\.bin)|((cli|generated|transfer|volumes)\/)?[\w-]+\.(js|d\.ts)))$/;
+      /^(package\.json|LICENSE|NOTICE|README\.md|dist\/(nearfield\.(mjs|d\.mts|wasm)|nearfield-(specs|connect|doctor)\.wasm|model\/(vocab\.txt|table\.bin)|((cli|generated|transfer|volumes)\/)?[\w-]+\.(js|d\.ts)))$/;
     assert.deepEqual(
       paths.filter((path) => !allowed.test(path)),
       [],
@@ -43,13 +51,14 @@ test('the packed package', async (suite) => {
       'README.md',
       'dist/nearfield.wasm',
       'dist/nearfield-specs.wasm',
+      'dist/nearfield-connect.wasm',
       'dist/nearfield-doctor.wasm',
       'dist/nearfield.mjs',
       'dist/nearfield.d.mts',
     ])
       assert.ok(paths.includes(path), path);
     const manifest = JSON.parse(readFileSync(join(home, 'node_modules/nearfield/package.json'), 'utf8'));
-    assert.deepEqual(manifest.dependencies ?? {}, {});
+    assert.deepEqual(Object.keys(manifest.dependencies), ['smol-toml']);
     // What is compiled has a source: nothing is left of files that are gone.
     for (const path of paths.filter((name) => /^dist\/.*\.js$/.test(name))) {
       assert.ok(statSync(join(project, path.replace(/^dist\/(.*)\.js$/, 'js/src/$1.ts'))).isFile(), path);
@@ -72,7 +81,7 @@ test('the packed package', async (suite) => {
        const [block] = await specs.search('retry');
        await specs.close();
        const { healthy } = await doctor({ path: './db' });
-       const files = ['', '-specs', '-doctor'].map((name) => import.meta.resolve('nearfield/nearfield' + name + '.wasm'));
+       const files = ['', '-specs', '-connect', '-doctor'].map((name) => import.meta.resolve('nearfield/nearfield' + name + '.wasm'));
        console.log(hit.id, block.payload.source, healthy, files.every((file) => file.endsWith('.wasm')));`,
     );
     assert.equal(run(process.execPath, ['main.js']), 'a a.md true true\n');
