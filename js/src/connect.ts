@@ -6,6 +6,7 @@ import { Database, openSession } from './database.js';
 import { EmbeddedStore } from './embedded-store.js';
 import { Engine } from './engine.js';
 import { NearfieldError, invalid } from './errors.js';
+import { refuseForeignFiles } from './foreign-files.js';
 import { Http, type HttpOptions } from './http.js';
 import { Message } from './message.js';
 import { RemoteStore } from './remote-store.js';
@@ -124,6 +125,7 @@ async function embedded<Payload extends object>(
   module: WebAssembly.Module,
   model: string | undefined,
 ): Promise<Store<Payload>> {
+  if (!memory) await refuseForeignFiles(path as string);
   const session = await openSession(memory ? { storage: 'memory' } : { path }, async () => module);
   const { volume } = session;
   const where = volume.kind === 'memory' ? `in memory ${crypto.randomUUID()}` : `${volume.kind} ${volume.path}`;
