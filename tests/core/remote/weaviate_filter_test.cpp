@@ -125,7 +125,7 @@ Json graphql_where(const WeaviateCondition& condition) {
 
 }  // namespace
 
-TEST_CASE("a compiled filter selects what the filter selects, in both spellings") {
+TEST_CASE("Weaviate filters: a compiled filter selects what the filter selects, in both spellings") {
   Random random(6);
   size_t compared = 0, selected = 0;
   for (int round = 0; round < 1'000; ++round) {
@@ -152,7 +152,7 @@ TEST_CASE("a compiled filter selects what the filter selects, in both spellings"
   CHECK(selected < compared * 4 / 5);
 }
 
-TEST_CASE("digits of numbers have the order of numbers") {
+TEST_CASE("Weaviate filters: digits of numbers have the order of numbers") {
   const std::vector<Json> ascending = {-1e308,
                                        -0x1p63 - 4096,
                                        INT64_MIN,
@@ -186,7 +186,7 @@ TEST_CASE("digits of numbers have the order of numbers") {
   CHECK(term_number_digits(-0x1p63) == term_number_digits(INT64_MIN));
 }
 
-TEST_CASE("filters in Weaviate's words") {
+TEST_CASE("Weaviate filters: in its words") {
   CHECK(text_of("{}") == R"({operator:NotEqual,path:["nf_terms"],valueText:"-"})");
   CHECK(text_of(R"({"$or":[]})") == R"({operator:Equal,path:["nf_terms"],valueText:"-"})");
   CHECK(text_of(R"({"tag":{"$in":[]}})") == R"({operator:Equal,path:["nf_terms"],valueText:"-"})");
@@ -203,7 +203,7 @@ TEST_CASE("filters in Weaviate's words") {
   CHECK(text_of(R"({"x\"}) { evil":1})").find("evil") == std::string::npos);
 }
 
-TEST_CASE("long strings are told by a digest, and what that cannot tell is asked first") {
+TEST_CASE("Weaviate filters: long strings are told by a digest, and what that cannot tell is asked first") {
   const std::string longer(kTermStringBytes + 1, 'x'), other = std::string(kTermStringBytes, 'x') + 'y';
   const Json stored = {{std::string(kWeaviateTerms), payload_terms({{"a", longer}, {"b", {longer}}})}};
   const auto passes = [&](const Json& filter) {
@@ -224,7 +224,7 @@ TEST_CASE("long strings are told by a digest, and what that cannot tell is asked
   CHECK(compiled({{"b", {{"$contains", 1}}}}).value().substrings.empty());
 }
 
-TEST_CASE("what Weaviate cannot say exactly names its clause") {
+TEST_CASE("Weaviate filters: what Weaviate cannot say exactly names its clause") {
   CHECK(refusal_of({{"a", {{"$gt", std::string(65, 'x')}}}}) == "filter.a.$gt");
   CHECK(refusal_of({{"a", {{"$gt", std::string(64, 'x')}}}}).empty());
   Json many = Json::array();
@@ -234,7 +234,7 @@ TEST_CASE("what Weaviate cannot say exactly names its clause") {
   CHECK(compiled({{"$or", {{{"$not", {{"a", {{"$gt", 1}}}}}}}}}).value().needs_not == "filter.$or[0].$not");
 }
 
-TEST_CASE("a payload has each term once, and short ones however long its names are") {
+TEST_CASE("Weaviate filters: a payload has each term once, and short ones however long its names are") {
   const std::string name(10'000, 'n');
   Json payload = {{name, {{name, Json::array()}}}};
   for (int i = 0; i < 1'000; ++i) payload[name][name].push_back(i % 100);
