@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "core/remote/chroma_store.h"
 #include "core/remote/qdrant_store.h"
 
 namespace nearfield {
@@ -84,6 +85,28 @@ Result<std::unique_ptr<VectorStore>> qdrant(HttpClient& http, const Settings& se
   return std::unique_ptr<VectorStore>(std::move(store));
 }
 
+Result<std::unique_ptr<VectorStore>> chroma(HttpClient& http, const Settings& settings) {
+  if (settings.hybrid) {
+    return Error{Code::kInvalidConfig,
+                 "a Chroma server of one node has no search by words (enable_hybrid_search); leave it out, or use the "
+                 "embedded engine, Qdrant or Weaviate",
+                 "true"};
+  }
+  ChromaOptions options;
+  options.collection = settings.collection;
+  if (!settings.tenant.empty()) options.tenant = settings.tenant;
+  if (!settings.database.empty()) options.database = settings.database;
+  options.metric = settings.metric;
+  options.dimension = static_cast<size_t>(settings.dimension);
+  options.m = static_cast<size_t>(settings.m);
+  options.ef_construct = static_cast<size_t>(settings.ef_construct);
+  options.ef = static_cast<size_t>(settings.ef);
+  options.search_batch = static_cast<size_t>(settings.search_batch);
+  options.batches = batch_limits(settings);
+  ASSIGN_OR_RETURN(std::unique_ptr<ChromaStore> store, ChromaStore::make(http, std::move(options)));
+  return std::unique_ptr<VectorStore>(std::move(store));
+}
+
 }  // namespace
 
 Result<RemoteStore> open_store(EffectQueue& effects, const Settings& settings, bool browser, uint64_t seed) {
@@ -99,6 +122,10 @@ Result<RemoteStore> open_store(EffectQueue& effects, const Settings& settings, b
   switch (settings.backend) {
     case Backend::kQdrant: {
       ASSIGN_OR_RETURN(opened.store, qdrant(*opened.http, settings));
+      break;
+    }
+    case Backend::kChroma: {
+      ASSIGN_OR_RETURN(opened.store, chroma(*opened.http, settings));
       break;
     }
     default:
