@@ -21,7 +21,8 @@ export function floatText(value: number): string {
       if (Math.fround(near) === value) return String(near);
     }
   }
-  for (let digits = fewest; digits < most; digits++) {
+  // Rare, and denormals need few digits.
+  for (let digits = 1; digits < most; digits++) {
     const near = Number(value.toPrecision(digits));
     if (Math.fround(near) === value) return String(near);
   }
