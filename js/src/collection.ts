@@ -223,6 +223,8 @@ const progressMs = 50;
 export class Collection<Payload extends object = Record<string, unknown>> {
   readonly name: string;
   readonly #session: Session;
+  // The ids that rawScroll() hands out next; `last`: there are no others.
+  #ahead: { after: string; ids: string[]; last: boolean } | undefined;
   // Of the schema, as it was at that epoch of the session.
   #known: { epoch: number; dimension: number };
 
@@ -466,9 +468,20 @@ export class Collection<Payload extends object = Record<string, unknown>> {
 
   /** Private to the package, as the next two; see raw.ts. */
   async [rawScroll](after: string, limit: number): Promise<RawPage> {
-    const message = this.#message({ limit, include: rawParts, after });
-    const points = await this.#session.ask('_scroll', message, readRaw);
-    return { points, next: points.length < limit ? '' : (points.at(-1) as RawPoint).id };
+    // To find the next ids takes a look at all of them, so many are found at once; what they stand for is read page by page.
+    if (this.#ahead?.after !== after || this.#ahead.ids.length === 0) {
+      const message = this.#message({ limit: maxPage, include: [], after });
+      const ids = await this.#session.ask('_scroll', message, ({ points }: { points: { id: string }[] }) =>
+        points.map(({ id }) => id),
+      );
+      this.#ahead = { after, ids, last: ids.length < maxPage };
+    }
+    const { ids, last } = this.#ahead;
+    const some = ids.slice(0, limit);
+    const rest = ids.slice(limit);
+    const next = rest.length === 0 && last ? '' : (some.at(-1) as string);
+    this.#ahead = next === '' ? undefined : { after: next, ids: rest, last };
+    return { points: await this[rawGet](some), next };
   }
 
   async [rawGet](ids: readonly string[]): Promise<RawPoint[]> {

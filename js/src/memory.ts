@@ -47,6 +47,11 @@ export class Memory {
     return new Uint8Array(this.#memory.buffer, offset, length).slice() as Uint8Array<ArrayBuffer>;
   }
 
+  /** Fills `room`. */
+  readFloats(offset: number, room: Float32Array): void {
+    room.set(new Float32Array(this.#memory.buffer, offset, room.length));
+  }
+
   floats(offset: number, count: number): Float32Array {
     return new Float32Array(this.#memory.buffer, offset, count).slice();
   }

@@ -95,6 +95,12 @@ export class Message {
     return this.#bytes.length <= keptBytes;
   }
 
+  /** Makes room once for what is known to come. */
+  reserve(more: number): this {
+    this.#reserve(more);
+    return this;
+  }
+
   #reserve(more: number): void {
     const wanted = this.#length + more;
     if (wanted <= this.#bytes.length) return;

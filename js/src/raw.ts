@@ -4,7 +4,6 @@ import type { UpsertReport } from './collection.js';
 import type { Engine } from './engine.js';
 import type { Metric } from './generated/metrics.js';
 import type { Message } from './message.js';
-import { takeVectors } from './search.js';
 
 /** A point; what it does not have is left out. */
 export interface RawPoint {
@@ -53,14 +52,35 @@ export const rawUpsert = Symbol('rawUpsert');
 /** What the engine is asked to include. */
 export const rawParts = ['payloadText', 'text', 'vector'] as const;
 
-/** To be called before the next call into the engine. */
+/** A point of an answer: its vector as [offset, count] in the engine's memory. */
+type Answered = Omit<RawPoint, 'vector'> & { vector?: Float32Array | readonly [number, number] };
+
+/** To be called before the next call into the engine. The vectors of a page share one buffer. */
 export function readRaw({ points }: { points: unknown[] }, engine: Engine): RawPoint[] {
-  return takeVectors(engine, points as RawPoint[] as { vector?: Float32Array }[]) as RawPoint[];
+  const rows = points as Answered[];
+  let total = 0;
+  for (const { vector } of rows) total += vector?.[1] ?? 0;
+  const all = new Float32Array(total);
+  let at = 0;
+  for (const row of rows) {
+    if (row.vector === undefined) continue;
+    const [offset, count] = row.vector as readonly [number, number];
+    const own = all.subarray(at, at + count);
+    engine.memory.readFloats(offset, own);
+    row.vector = own;
+    at += count;
+  }
+  return rows as RawPoint[];
 }
 
 /** Appends points to the binary part of a message; the engine checks them. */
 export function writeRaw(message: Message, points: readonly RawPoint[]): Message {
-  message.word(points.length);
+  let most = 4;
+  for (const { id, text, payload, vector } of points) {
+    // A UTF-16 unit takes at most three bytes; lengths and what fills up to a multiple of four.
+    most += 20 + 3 * (id.length + (text?.length ?? 0) + (payload?.length ?? 0)) + 4 * (vector?.length ?? 0);
+  }
+  message.reserve(most).word(points.length);
   for (const { id, text, payload, vector } of points) {
     message
       .string(id)

@@ -63,7 +63,8 @@ export async function everything(from) {
   do {
     const { points, next } = await from[rawScroll](cursor, 1000);
     for (const { id, vector, text = '', payload = '{}' } of points) {
-      const bytes = vector === undefined ? '' : Buffer.from(vector.buffer).toString('hex');
+      const bytes =
+        vector === undefined ? '' : Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('hex');
       all.set(id, { text, payload, vector: bytes });
     }
     cursor = next;
@@ -74,7 +75,8 @@ export async function everything(from) {
 /** As everything() answers it. */
 export function expected(points) {
   const all = points.map(({ id, vector, text = '', payload = '{}' }) => {
-    const bytes = vector === undefined ? '' : Buffer.from(vector.buffer).toString('hex');
+    const bytes =
+      vector === undefined ? '' : Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('hex');
     return [id, { text, payload, vector: bytes }];
   });
   return new Map(all.sort(([a], [b]) => (a < b ? -1 : 1)));
