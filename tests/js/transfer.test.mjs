@@ -239,6 +239,7 @@ test('points that fail are told by id; passing failures are tried again, by the 
   assert.deepEqual(report.failed, [{ id: 'point-000200', code: 'RemoteRejected', message: 'never', retryable: false }]);
   assert.equal(report.copied, 299);
   assert.equal(report.verified.ok, true, JSON.stringify(report.verified));
+  assert.equal(report.verified.searches.asked, 0);
   refusing = false;
   const again = await migrate(inner, to, { batch: 100, journal });
   assert.deepEqual([again.resumed, again.copied, again.failed], [true, 300, []]);
@@ -296,6 +297,24 @@ test('a run that was stopped goes on where it was', async (t) => {
   assert.deepEqual([report.resumed, report.copied, report.before], [true, 1000, 0]);
   assert.equal(report.verified.ok, true, JSON.stringify(report.verified));
   assert.equal(existsSync(journal), false);
+  assert.deepEqual(await everything(to), expected(points));
+});
+
+test('a run that dies between its first batch and its journal is known to have been alone', async (t) => {
+  const points = awkwardPoints(300);
+  const [from, to] = [await store(t, embedded()), await store(t, embedded())];
+  await fill(from, points);
+  const journal = memoryJournal();
+  const write = journal.write;
+  journal.write = async function (text) {
+    if (this.writes === 1) throw new Error('died');
+    return write.call(this, text);
+  };
+  await assert.rejects(migrate(from, to, { batch: 100, journal }), /died/);
+  assert.equal(await to.count(), 100);
+  journal.write = write;
+  const report = await migrate(from, to, { batch: 100, journal });
+  assert.deepEqual([report.before, report.copied, report.verified.searches.asked], [0, 300, 20]);
   assert.deepEqual(await everything(to), expected(points));
 });
 

@@ -60,7 +60,8 @@ export async function verify(
   }
   // As many points as came: then they are the same ones.
   const alone = counts.to === expected.to;
-  const searches = await compareSearches(from.store, to.store, vectors, alone, signal);
+  const same = alone && expected.to === expected.from;
+  const searches = await compareSearches(from.store, to.store, vectors, same, signal);
   const counted = alone || (expected.others && counts.to > expected.to);
   const ok = counts.from === expected.from && counted && differences.length === 0 && searches.agreed === searches.asked;
   return { ok, counts, sampled: sample.length, differences, searches };
@@ -95,11 +96,11 @@ async function compareSearches(
   from: Store<object>,
   to: Store<object>,
   vectors: readonly Float32Array[],
-  alone: boolean,
+  same: boolean,
   signal: AbortSignal | undefined,
 ): Promise<Verification['searches']> {
   if (vectors.length === 0) return { asked: 0, agreed: 0, skipped: 'no point of the sample has a vector' };
-  if (!alone) return { asked: 0, agreed: 0, skipped: 'the two do not hold the same points' };
+  if (!same) return { asked: 0, agreed: 0, skipped: 'the two do not hold the same points' };
   const asked = vectors.map((vector) => ({ vector, k: hits, exact: true, include: [] as const, signal }));
   try {
     const [ours, theirs] = await Promise.all([from.searchBatch(asked, { signal }), to.searchBatch(asked, { signal })]);
