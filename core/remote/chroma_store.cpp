@@ -737,7 +737,8 @@ Task<Result<std::vector<std::string>>> ChromaStore::matching(std::string where, 
   if (offset > 0) body += ",\"offset\":" + std::to_string(offset);
   if (!where.empty()) body += ",\"where\":" + where;
   CO_ASSIGN_OR_RETURN(const Reply reply, co_await post("/get", std::move(body) + '}'));
-  CO_ASSIGN_OR_RETURN(std::vector<StorePoint> points, read_points(reply, kNothing, limit, std::nullopt));
+  CO_ASSIGN_OR_RETURN(std::vector<StorePoint> points,
+                      read_points(reply, kNothing, static_cast<size_t>(limit), std::nullopt));
   std::vector<std::string> out;
   out.reserve(points.size());
   for (StorePoint& point : points) out.push_back(std::move(point.id));

@@ -5,6 +5,7 @@
 
 #include "core/remote/chroma_store.h"
 #include "core/remote/qdrant_store.h"
+#include "core/remote/weaviate_store.h"
 
 namespace nearfield {
 
@@ -107,6 +108,23 @@ Result<std::unique_ptr<VectorStore>> chroma(HttpClient& http, const Settings& se
   return std::unique_ptr<VectorStore>(std::move(store));
 }
 
+Result<std::unique_ptr<VectorStore>> weaviate(EffectQueue& effects, HttpClient& http, const Settings& settings) {
+  WeaviateOptions options;
+  options.collection = settings.collection;
+  options.metric = settings.metric;
+  options.dimension = static_cast<size_t>(settings.dimension);
+  options.m = static_cast<size_t>(settings.m);
+  options.ef_construct = static_cast<size_t>(settings.ef_construct);
+  options.ef = static_cast<size_t>(settings.ef);
+  options.text_search = settings.hybrid;
+  options.text_field = settings.text_field;
+  if (settings.hybrid) options.fusion = Convex{settings.hybrid_alpha};
+  options.search_batch = static_cast<size_t>(settings.search_batch);
+  options.batches = batch_limits(settings);
+  ASSIGN_OR_RETURN(std::unique_ptr<WeaviateStore> store, WeaviateStore::make(effects, http, std::move(options)));
+  return std::unique_ptr<VectorStore>(std::move(store));
+}
+
 }  // namespace
 
 Result<RemoteStore> open_store(EffectQueue& effects, const Settings& settings, bool browser, uint64_t seed) {
@@ -128,8 +146,12 @@ Result<RemoteStore> open_store(EffectQueue& effects, const Settings& settings, b
       ASSIGN_OR_RETURN(opened.store, chroma(*opened.http, settings));
       break;
     }
-    default:
-      return Error{Code::kUnsupported, "this version speaks to no server of " + server_of(settings.backend).name, ""};
+    case Backend::kWeaviate: {
+      ASSIGN_OR_RETURN(opened.store, weaviate(effects, *opened.http, settings));
+      break;
+    }
+    case Backend::kEmbedded:
+    case Backend::kCustom: break;
   }
   return opened;
 }
