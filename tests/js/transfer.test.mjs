@@ -220,6 +220,25 @@ test('stores of others are read and written by their public methods', async (t) 
   sameEverything(await everything(outer), expected(points));
 });
 
+test('a store of others, which gets numbers of JavaScript, is not handed rounded ones', async (t) => {
+  const payload = (number) => ({ payload: `{"n":${number}}` });
+  const points = [
+    { id: 'exact', ...payload('9007199254740993') },
+    { id: 'small', ...payload('9007199254740992') },
+    { id: 'text', payload: '{"n":"9007199254740993"}' },
+    { id: 'half', ...payload('0.12345678901234567') },
+  ];
+  const [inner, outer] = [await store(t, embedded()), await store(t, embedded())];
+  await fill(inner, [{ id: 'with a vector', vector: new Float32Array(dimension).fill(1) }, ...points]);
+  const report = await migrate(inner, foreign(outer));
+  assert.deepEqual(
+    report.failed.map(({ id, code }) => [id, code]),
+    [['exact', 'Unsupported']],
+  );
+  assert.equal(report.verified.ok, true, JSON.stringify(report.verified));
+  assert.equal(await outer.count(), 4);
+});
+
 test('points that fail are told by id; passing failures are tried again, by the next run the others too', async (t) => {
   const points = plain(300);
   const [inner, outer] = [await store(t, embedded()), await store(t, embedded())];

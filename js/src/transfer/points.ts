@@ -13,6 +13,7 @@ import {
   type RawStore,
 } from '../raw.js';
 import type { Store, StoreInfo } from '../store.js';
+import { sameJson } from './json.js';
 
 /** Of a page, about; pages of great vectors and payloads have fewer rows. */
 const pageBytes = 16 << 20;
@@ -68,8 +69,19 @@ class PublicStore implements RawStore {
   }
 
   async [rawUpsert](points: readonly RawPoint[], _: number, signal?: AbortSignal): Promise<UpsertReport> {
-    return this.#store.upsert(points.map(fromRaw), { signal });
+    const lossy = points.filter(({ payload }) => payload !== undefined && losesDigits(payload));
+    const kept = lossy.length === 0 ? points : points.filter((point) => !lossy.includes(point));
+    const report = await this.#store.upsert(kept.map(fromRaw), { signal });
+    if (lossy.length === 0) return report;
+    const message = `the payload holds an integer beyond 2^53, which the store ${this.#store.backend} would get rounded`;
+    const failed = lossy.map(({ id }) => ({ id, code: 'Unsupported', message, retryable: false }));
+    return { ...report, failed: [...report.failed, ...failed] };
   }
+}
+
+/** Whether a number of the payload does not survive as one of JavaScript. */
+function losesDigits(payload: string): boolean {
+  return /\d{16}/.test(payload) && !sameJson(payload, JSON.stringify(JSON.parse(payload)));
 }
 
 function toRaw({ id, payload, text, vector }: StoredPoint<object>): RawPoint {
