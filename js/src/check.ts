@@ -140,7 +140,7 @@ export function readVector(value: unknown, what: string, dimension: number, room
 }
 
 /**
- * JSON text of plain data: null, booleans, finite numbers, strings, arrays and objects without a class. Properties that
+ * JSON text of plain data: null, booleans, finite numbers, BigInts of 64 bits, strings, arrays and objects without a class. Properties that
  * are undefined are left out, as JSON.stringify does; everything else is refused with the path to it.
  */
 export function encodeJson(value: unknown, path: string, code: Code = 'InvalidArgument'): string {
@@ -155,7 +155,10 @@ function encode(value: unknown, path: string, code: Code, ancestors: object[]): 
       return JSON.stringify(value);
     case 'number':
       if (!Number.isFinite(value)) throw refuse(`is ${value}, which JSON cannot hold`);
-      return JSON.stringify(value);
+      return numberText(value);
+    case 'bigint':
+      if (value < -(2n ** 63n) || value >= 2n ** 64n) throw refuse(`is ${value}n; whole numbers have 64 bits`);
+      return String(value);
     case 'boolean':
       return String(value);
     case 'object':
@@ -185,6 +188,13 @@ function encode(value: unknown, path: string, code: Code, ancestors: object[]): 
   }
   ancestors.pop();
   return text;
+}
+
+// JavaScript writes whole numbers of up to 21 digits without a sign that they are doubles, and with digits that are not
+// theirs; with one they are not taken for integers of 64 bits.
+function numberText(value: number): string {
+  const text = JSON.stringify(value);
+  return Number.isInteger(value) && !Number.isSafeInteger(value) && !text.includes('e') ? `${text}.0` : text;
 }
 
 // A prototype of null, or one that has none itself: Object.prototype, also of another realm.

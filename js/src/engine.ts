@@ -111,11 +111,33 @@ export class Engine {
   }
 }
 
-/** Payloads pass through as the text they are stored as, so this is where a damaged one would show. */
+/**
+ * JSON.parse(), but whole numbers beyond Number.MAX_SAFE_INTEGER are BigInts, where there are any of 64 bits. Payloads pass
+ * through as the text they are stored as, so this is where a damaged one would show.
+ */
 export function parseJson<Value>(text: string): Value {
   try {
-    return JSON.parse(text);
+    return maybeUnsafe.test(text) ? (parseIntegers(text) as Value) : JSON.parse(text);
   } catch (cause) {
     throw new NearfieldError('Internal', 'the engine answered with something that is not JSON', { cause });
   }
+}
+
+/** Also matches digits in a text, which only costs time; not the digits of a fraction, which many numbers have. */
+const maybeUnsafe = /(?:^|[^.\d])\d{16}/;
+const textOrNumber = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g;
+
+// JSON.parse() rounds before anyone can look, so the digits reach it as a text, marked with what nobody can have written.
+function parseIntegers(text: string): unknown {
+  const mark = crypto.randomUUID();
+  const marked = text.replace(textOrNumber, (token) => (isUnsafe(token) ? `"${mark}${token}"` : token));
+  return JSON.parse(marked, (_, value: unknown) =>
+    typeof value === 'string' && value.startsWith(mark) ? BigInt(value.slice(mark.length)) : value,
+  );
+}
+
+function isUnsafe(token: string): boolean {
+  if (token.length < 16 || !/^-?[1-9]\d+$/.test(token) || Number.isSafeInteger(Number(token))) return false;
+  const value = BigInt(token);
+  return value >= -(2n ** 63n) && value < 2n ** 64n;
 }
