@@ -1,6 +1,7 @@
 // Configuration: both published dialects, from files, texts, objects and the environment.
 //
 // What is found here is put in order, and handed to the engine, which decides everything else (core/config/README.md).
+import { registeredBackends } from './backends.js';
 import { encodeJson, isObject, isWellFormed, readBoolean, readOptions, readText, shown } from './check.js';
 import { compiled } from './connect-file.js';
 import { Engine } from './engine.js';
@@ -123,7 +124,7 @@ export function configError({ code, message, value }: NonNullable<ConfigAnswer['
 
 async function askEngine(options: ConfigOptions | undefined): Promise<ConfigAnswer> {
   const { wasm, ...given } = readOptions(options, 'config', optionKeys);
-  const message = new Message(await configMessage(given as ConfigOptions)).finish();
+  const message = new Message(await configMessage(given as ConfigOptions, { backends: registeredBackends() })).finish();
   const engine = await Engine.create(await compiled(wasm as WasmSource | undefined));
   try {
     return engine.call<ConfigAnswer>('_config', message);

@@ -1,4 +1,5 @@
 // connect(): the store that a configuration describes.
+import { registeredBackends } from './backends.js';
 import { readOptions } from './check.js';
 import { compiled } from './connect-file.js';
 import { configError, configMessage, type ConfigAnswer, type ConfigOptions } from './config.js';
@@ -21,7 +22,8 @@ export interface ConnectOptions extends ConfigOptions {
 }
 
 /**
- * Opens the store that a configuration describes: in the embedded engine, or on a server of Qdrant, Chroma or Weaviate.
+ * Opens the store that a configuration describes: in the embedded engine, on a server of Qdrant, Chroma or
+ * Weaviate, or behind an object that registerBackend() knows how to make.
  * Nothing is sent yet: `ensure()` makes the collection.
  *
  * ```js
@@ -38,7 +40,7 @@ export async function connect<Payload extends object = Record<string, unknown>>(
   const { fetch, ...rest } = readOptions(options, 'connect', connectKeys);
   if (fetch !== undefined && typeof fetch !== 'function') throw invalid('connect: fetch must be a function');
   const { wasm, ...given } = rest as ConfigOptions;
-  const message = await configMessage(given);
+  const message = await configMessage(given, { backends: registeredBackends() });
   const seed = crypto.getRandomValues(new Uint32Array(1))[0] as number;
   const module = await compiled(wasm as WasmSource | undefined);
   const engine = await Engine.create(module);
@@ -49,6 +51,7 @@ export async function connect<Payload extends object = Record<string, unknown>>(
     if (report.error !== undefined) throw configError(report.error, report.problems);
     if (store === undefined) throw new NearfieldError('Internal', 'the engine did not say what store was made');
     if (store.schema !== undefined) return await embedded<Payload>(store, store.schema, module, modelOf(report));
+    if (store.custom !== undefined) return await custom<Payload>(store, store.custom);
     checkOrigin(store);
     const remote = new RemoteStore<Payload>(engine, new Http(httpOptions(store, fetch)), {
       backend: store.backend,
@@ -86,6 +89,8 @@ interface Connected {
 /** Of core/config/settings.h. */
 interface StoreSettings {
   backend: string;
+  /** As it was written: of custom ones that they were registered by. */
+  name: string;
   collection: string;
   /** 0: not known. */
   dimension: number;
@@ -99,6 +104,8 @@ interface StoreSettings {
   schema?: CollectionSchema;
   path?: string;
   memory?: boolean;
+  /** Only of custom ones. */
+  custom?: Record<string, unknown>;
   /** Only of those on servers, as these. */
   origin?: string;
   crossOrigin?: boolean;
@@ -139,6 +146,25 @@ async function embedded<Payload extends object>(
     place: `embedded, ${where}, collection ${settings.collection}`,
     folder: volume.kind === 'node' ? volume.path : undefined,
     model,
+  });
+}
+
+async function custom<Payload extends object>(
+  settings: StoreSettings,
+  table: Record<string, unknown>,
+): Promise<Store<Payload>> {
+  const { openCustom } = await import('./custom-store.js');
+  const { name, collection, dimension, metric, ef, batchRows, searchBatch, hybridAlpha } = settings;
+  return openCustom<Payload>({
+    backend: name,
+    collection,
+    dimension: dimension || undefined,
+    metric,
+    ef,
+    batchRows,
+    searchBatch,
+    hybridAlpha,
+    custom: table,
   });
 }
 

@@ -6,6 +6,22 @@ export type { ChangeListener, Database, DatabaseInfo, OpenOptions, StorageKind }
 export type { StorageEstimate } from './persist.js';
 export type { Change, Role } from './session.js';
 export type { BackupOptions, BackupProgress, BackupReport, BackupSink, BackupSource } from './backup.js';
+export {
+  registerBackend,
+  registerVectorBackend,
+  unregisterBackend,
+  type Backend,
+  type BackendFactory,
+  type BackendSettings,
+  type PartialStore,
+  type SearchResult,
+  type VectorBackend,
+  type VectorHit,
+  type VectorPoint,
+  type VectorRecord,
+  type VectorStore,
+} from './backends.js';
+export { asVectorBackend, asVectorStore } from './facades.js';
 export { connect, type ConnectOptions } from './connect.js';
 export type { CallOptions, EnsureReport, Store, StoreHealth, StoreInfo, StoreSnapshot } from './store.js';
 export {
