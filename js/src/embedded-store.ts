@@ -1,5 +1,6 @@
 // A store in the embedded engine: a collection of a database that the configuration names.
-import { checkSignal, isObject, readOptions, readWhole } from './check.js';
+import { checkSignal, isObject, readOptions, readWhole, shown } from './check.js';
+import { readIds } from './collection.js';
 import type {
   Collection,
   CollectionSchema,
@@ -10,8 +11,8 @@ import type {
   UpsertReport,
 } from './collection.js';
 import type { Database } from './database.js';
-import { NearfieldError } from './errors.js';
-import type { Filter, Fusion, Hits, SearchOptions } from './search.js';
+import { NearfieldError, invalid } from './errors.js';
+import { readQuery, type Filter, type Fusion, type Hits, type SearchOptions } from './search.js';
 import {
   rawAbout,
   rawGet,
@@ -47,6 +48,8 @@ export class EmbeddedStore<Payload extends object = Record<string, unknown>> imp
   readonly #database: Database;
   readonly #settings: EmbeddedSettings;
   #collection: Promise<Collection<Payload>> | undefined;
+  // ensure() was called, and the first vector has to say how long vectors are: until then it is as if it were there.
+  #awaited = false;
   #closed = false;
 
   /** Private to the package; use connect(). The store closes the database. */
@@ -60,8 +63,9 @@ export class EmbeddedStore<Payload extends object = Record<string, unknown>> imp
     readSignal(options, 'ensure');
     const there = await this.#exists();
     if (!there && this.#settings.schema.dimension === undefined) {
-      // It is made when the first vector says how long vectors are.
-      return { created: false, differences: [] };
+      const created = !this.#awaited;
+      this.#awaited = true;
+      return { created, differences: [] };
     }
     await this.#made();
     return { created: !there, differences: [] };
@@ -70,6 +74,10 @@ export class EmbeddedStore<Payload extends object = Record<string, unknown>> imp
   async upsert(points: readonly Point<Payload>[], options?: CallOptions): Promise<UpsertReport> {
     const signal = readSignal(options, 'upsert');
     const length = Array.isArray(points) ? vectorLength(points) : undefined;
+    // Nothing says nothing about how long vectors are.
+    if (Array.isArray(points) && points.length === 0 && (await this.#opened()) === undefined) {
+      return { ok: [], failed: [], unknown: [] };
+    }
     const collection = await this.#made(length);
     const size = this.#settings.batchRows;
     if (!Array.isArray(points) || points.length <= size) return collection.upsert(points, { signal });
@@ -88,14 +96,18 @@ export class EmbeddedStore<Payload extends object = Record<string, unknown>> imp
   }
 
   async search(options: SearchOptions): Promise<Hits<Payload>> {
-    return (await this.#opened()).search(this.#withDefaults(options));
+    const collection = await this.#opened();
+    if (collection !== undefined) return collection.search(this.#withDefaults(options));
+    readQuery(options);
+    return [];
   }
 
   async searchBatch(queries: readonly SearchOptions[], options?: CallOptions): Promise<Hits<Payload>[]> {
     readSignal(options, 'searchBatch');
     const collection = await this.#opened();
     const size = this.#settings.searchBatch;
-    if (!Array.isArray(queries)) return collection.searchBatch(queries);
+    if (!Array.isArray(queries)) throw invalid(`queries must be an array, got ${shown(queries)}`);
+    if (collection === undefined) return queries.map((query: unknown) => (readQuery(query), []));
     const answers: Hits<Payload>[] = [];
     for (let first = 0; first < queries.length; first += size) {
       const some = queries.slice(first, first + size).map((query: SearchOptions) => this.#withDefaults(query));
@@ -119,33 +131,40 @@ export class EmbeddedStore<Payload extends object = Record<string, unknown>> imp
   async get(ids: readonly string[], options?: ReadOptions & CallOptions): Promise<StoredPoint<Payload>[]> {
     const { signal, ...rest } = readOptions(options, 'get', ['include', 'signal']);
     readSignal({ signal }, 'get');
-    return (await this.#opened()).get(ids, rest as ReadOptions);
+    const collection = await this.#opened();
+    if (collection !== undefined) return collection.get(ids, rest as ReadOptions);
+    readIds(ids);
+    return [];
   }
 
   async delete(target: readonly string[] | { filter: Filter }, options?: CallOptions): Promise<number> {
-    return (await this.#opened()).delete(target, { signal: readSignal(options, 'delete') });
+    const signal = readSignal(options, 'delete');
+    return (await this.#opened())?.delete(target, { signal }) ?? 0;
   }
 
   async count(options?: { filter?: Filter | undefined } & CallOptions): Promise<number> {
     const { signal, ...rest } = readOptions(options, 'count', ['filter', 'signal']);
     readSignal({ signal }, 'count');
-    return (await this.#opened()).count(rest as { filter?: Filter });
+    return (await this.#opened())?.count(rest as { filter?: Filter }) ?? 0;
   }
 
   async *scroll(options?: ScrollOptions): AsyncGenerator<StoredPoint<Payload>[], void, undefined> {
-    yield* (await this.#opened()).scroll(options);
+    const collection = await this.#opened();
+    if (collection !== undefined) yield* collection.scroll(options);
   }
 
   async clear(options?: CallOptions): Promise<number> {
     readSignal(options, 'clear');
-    return (await this.#opened()).clear();
+    return (await this.#opened())?.clear() ?? 0;
   }
 
   async drop(options?: CallOptions): Promise<boolean> {
     readSignal(options, 'drop');
     this.#collection = undefined;
     this.#requireOpen();
-    return this.#database.dropCollection(this.name);
+    const awaited = this.#awaited;
+    this.#awaited = false;
+    return (await this.#database.dropCollection(this.name)) || awaited;
   }
 
   get [rawAbout](): RawAbout {
@@ -155,12 +174,12 @@ export class EmbeddedStore<Payload extends object = Record<string, unknown>> imp
 
   async [rawScroll](from: string, limit: number, signal?: AbortSignal): Promise<RawPage> {
     checkSignal(signal);
-    return (await this.#opened())[rawScroll](from, limit);
+    return (await this.#opened())?.[rawScroll](from, limit) ?? { points: [], next: '' };
   }
 
   async [rawGet](ids: readonly string[], signal?: AbortSignal): Promise<RawPoint[]> {
     checkSignal(signal);
-    return (await this.#opened())[rawGet](ids);
+    return (await this.#opened())?.[rawGet](ids) ?? [];
   }
 
   async [rawUpsert](points: readonly RawPoint[], dimension: number, signal?: AbortSignal): Promise<UpsertReport> {
@@ -170,7 +189,12 @@ export class EmbeddedStore<Payload extends object = Record<string, unknown>> imp
 
   async info(options?: CallOptions): Promise<StoreInfo> {
     readSignal(options, 'info');
-    const { count, dimension, metric, ...details } = await (await this.#opened()).info();
+    const collection = await this.#opened();
+    if (collection === undefined) {
+      const { metric = 'cosine' } = this.#settings.schema;
+      return { backend: this.backend, version: '', count: 0, dimension: 0, metric, details: {} };
+    }
+    const { count, dimension, metric, ...details } = await collection.info();
     return { backend: this.backend, version: '', count, dimension, metric, details };
   }
 
@@ -214,11 +238,25 @@ export class EmbeddedStore<Payload extends object = Record<string, unknown>> imp
     return (await this.#database.collections()).includes(this.name);
   }
 
-  /** Throws NotFound where there is none. */
-  async #opened(): Promise<Collection<Payload>> {
+  /** Undefined: ensure() was called, and it is not made yet. Throws NotFound where there is none. */
+  async #opened(): Promise<Collection<Payload> | undefined> {
     if (await this.#exists()) return this.#made();
+    if (this.#awaited) return undefined;
     throw new NearfieldError('NotFound', `Collection '${this.name}' not found`, { value: this.name });
   }
+
+  // Dimensions are told apart by the published message, as servers' are.
+  readonly #mismatch = async (error: unknown): Promise<never> => {
+    const expected = this.#settings.schema.dimension;
+    if (error instanceof NearfieldError && error.code === 'SchemaMismatch' && expected !== undefined) {
+      const { dimension: got } = await (await this.#database.collection(this.name)).info();
+      if (got !== expected) {
+        const message = `Vector dimension mismatch: expected ${expected}, got ${got}`;
+        throw new NearfieldError('SchemaMismatch', message, { value: got, cause: error });
+      }
+    }
+    throw error;
+  };
 
   async #made(length?: number): Promise<Collection<Payload>> {
     this.#requireOpen();
@@ -228,7 +266,7 @@ export class EmbeddedStore<Payload extends object = Record<string, unknown>> imp
       const opening =
         schema.dimension === undefined && (await this.#exists())
           ? this.#database.collection<Payload>(this.name)
-          : this.#database.collection<Payload>(this.name, schema);
+          : this.#database.collection<Payload>(this.name, schema).catch(this.#mismatch);
       // A failure is not remembered.
       opening.catch(() => (this.#collection = undefined));
       this.#collection = opening;

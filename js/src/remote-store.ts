@@ -11,7 +11,7 @@ import {
   type UpsertReport,
 } from './collection.js';
 import type { Engine, Verb } from './engine.js';
-import { NearfieldError, errorFromEngine, invalid } from './errors.js';
+import { NearfieldError, errorFromEngine, invalid, reasonOf } from './errors.js';
 import { readAnswers } from './hits.js';
 import type { Http } from './http.js';
 import { Message } from './message.js';
@@ -195,7 +195,11 @@ export class RemoteStore<Payload extends object = Record<string, unknown>> imple
   }
 
   async health(options?: CallOptions): Promise<StoreHealth> {
-    return this.#run('_storeHealth', {}, readSignal(options, 'health'));
+    try {
+      return await this.#run<StoreHealth>('_storeHealth', {}, readSignal(options, 'health'));
+    } catch (error) {
+      return { ready: false, message: reasonOf(error) };
+    }
   }
 
   async createSnapshot(options?: CallOptions): Promise<StoreSnapshot> {

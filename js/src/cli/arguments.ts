@@ -20,6 +20,7 @@ export const commands = [
   'migrate',
   'export',
   'import',
+  'conformance',
 ] as const;
 export type Command = (typeof commands)[number];
 
@@ -46,6 +47,10 @@ export interface Flags {
   format?: FileFormat;
   /** export, import: --db was given, which only blocks take. */
   dbGiven?: boolean;
+  backend?: string;
+  import?: string;
+  only?: string;
+  seed?: number;
 }
 
 /** blocks: the published JSON of spec blocks, without vectors. */
@@ -59,7 +64,10 @@ export type Invocation =
 
 // `value` names the value a flag takes; a flag without one is a switch. `commands` is left out where all know it.
 const flagTable: Record<string, { value?: string; short?: string; commands?: readonly Command[] }> = {
-  db: { value: 'a path', commands: commands.filter((command) => !['config', 'migrate'].includes(command)) },
+  db: {
+    value: 'a path',
+    commands: commands.filter((command) => !['config', 'migrate', 'conformance'].includes(command)),
+  },
   json: {},
   color: { value: 'auto, always or never' },
   help: { short: 'h' },
@@ -72,8 +80,8 @@ const flagTable: Record<string, { value?: string; short?: string; commands?: rea
   full: { commands: ['search'] },
   explain: { commands: ['search'] },
   repair: { commands: ['doctor'] },
-  config: { value: 'a file', commands: ['config', 'export', 'import'] },
-  env: { value: 'a name', commands: ['config', 'migrate', 'export', 'import'] },
+  config: { value: 'a file', commands: ['config', 'export', 'import', 'conformance'] },
+  env: { value: 'a name', commands: ['config', 'migrate', 'export', 'import', 'conformance'] },
   lenient: { commands: ['config'] },
   from: { value: 'a configuration file', commands: ['migrate'] },
   to: { value: 'a configuration file', commands: ['migrate'] },
@@ -81,6 +89,10 @@ const flagTable: Record<string, { value?: string; short?: string; commands?: rea
   'dry-run': { commands: ['migrate', 'import'] },
   batch: { value: 'a number', commands: ['migrate', 'export', 'import'] },
   format: { value: fileFormats.join(', '), commands: ['export', 'import'] },
+  backend: { value: 'a name', commands: ['conformance'] },
+  import: { value: 'a file', commands: ['conformance'] },
+  only: { value: 'a text', commands: ['conformance'] },
+  seed: { value: 'a number', commands: ['conformance'] },
 };
 
 const modes = ['auto', 'hybrid', 'dense', 'text'] as const;
@@ -213,6 +225,17 @@ function readFlags(given: Map<string, string>): Flags {
   const format = given.get('format');
   if (format !== undefined) flags.format = oneOf('format', format, fileFormats);
   if (given.has('dry-run')) flags.dryRun = true;
+  for (const [name, what] of [
+    ['backend', 'a name'],
+    ['import', 'a file'],
+    ['only', 'a text'],
+  ] as const) {
+    const text = given.get(name);
+    if (text === '') throw new NearfieldError('InvalidArgument', `--${name} needs ${what}, got ""`, { value: text });
+    if (text !== undefined) flags[name] = text;
+  }
+  const seed = given.get('seed');
+  if (seed !== undefined) flags.seed = wholeNumber('seed', seed, 0, 0xffff_ffff);
   return flags;
 }
 

@@ -25,11 +25,13 @@ Usage
   nearfield migrate              all points of one configured store into another
   nearfield export <file>        a store's points as files, vectors and all
   nearfield import <file>        and back, if all of it checks out
+  nearfield conformance          whether a backend does what stores must do
 
 Flags${common}  -V, --version     the version
 
 nearfield <command> --help tells the rest.
-Exit codes: 0 found or done, 1 nothing found (doctor: damage found), 2 bad usage
+Exit codes: 0 found or done, 1 nothing found (doctor: damage
+found, conformance: a check failed), 2 bad usage
 or input, 3 the store failed.
 `;
 
@@ -194,6 +196,32 @@ Flags
 Examples
   nearfield import notes.jsonl --config cloud.toml
   nearfield import specs.json --db .nearfield
+`,
+  conformance: `nearfield conformance --backend <name> | --config <file>
+
+Runs some fifty checks against a store, in a collection of their own that is
+dropped in the end: ids, payloads, vectors, filters, searches against plain
+loops, scrolling, refusals. What the store says it cannot do is skipped, with
+its words. Exits with 1 if a check failed.
+
+Without --config the usual files and variables count, see nearfield config.
+--backend wins over what they say. A backend of your own is registered by a
+module: it calls registerBackend() of nearfield.
+
+Flags
+  --backend <name>  qdrant, chroma, weaviate, memory, ... or a registered name
+  --config <file>   this file in place of the usual ones
+  --env <name>      which <env> counts (NEARFIELD_ENV)
+  --import <file>   a JavaScript module to load first, which registers it
+  --only <text>     only checks with this in their names
+  --seed <n>        of everything random (1)
+  --json            for programs: one JSON object a check, and one in the end
+  --color <when>    auto, always or never; NO_COLOR and FORCE_COLOR are obeyed
+  -h, --help        this text
+
+Examples
+  nearfield conformance --backend qdrant
+  nearfield conformance --backend mystore --import ./mystore.mjs --only filters
 `,
   doctor: `nearfield doctor
 

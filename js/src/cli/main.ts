@@ -45,6 +45,8 @@ async function main(words: readonly string[]): Promise<number> {
         return await (await import('./export.js')).runExport(operands, flags, output);
       case 'import':
         return await (await import('./import.js')).runImport(operands, flags, output);
+      case 'conformance':
+        return await (await import('./conformance.js')).runConformance(operands, flags, output);
     }
   } catch (error) {
     return tellError(error, wantsJson(words));
