@@ -1,7 +1,9 @@
 // One conformance script over every store there is. What a store refuses is printed, and a new one is a line in the table.
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
 import test from 'node:test';
+import { pathToFileURL } from 'node:url';
 import {
   asVectorBackend,
   asVectorStore,
@@ -11,6 +13,7 @@ import {
   unregisterBackend,
 } from 'nearfield';
 import { conformance, openerOf } from '../../dist/conformance.js';
+import { lancedbBackend } from '../../dist/lancedb.js';
 import { MapVectorBackend, MapVectorStore, mapStore } from '../support/custom-stores.mjs';
 import { used } from '../support/fakes/fake.mjs';
 import { FakeChroma } from '../support/fakes/chroma.mjs';
@@ -31,6 +34,22 @@ const onReal = (provider) => () => {
 const onChroma = async (t) => {
   const { url, skip } = await startChroma(t);
   return skip === undefined ? on('chroma', url) : { skip };
+};
+
+// The package is optional; LANCEDB_PACKAGE may be a folder that it is installed in.
+const onLance = async (t) => {
+  const from = process.env.LANCEDB_PACKAGE ? join(resolve(process.env.LANCEDB_PACKAGE), 'x.js') : import.meta.url;
+  let packages;
+  try {
+    const { resolve: find } = createRequire(from);
+    const [lancedb, arrow] = ['@lancedb/lancedb', 'apache-arrow'].map((each) => pathToFileURL(find(each)).href);
+    packages = { lancedb: await import(lancedb), arrow: await import(arrow) };
+  } catch (error) {
+    return { skip: `@lancedb/lancedb is not installed: ${error.message.split('\n')[0]}` };
+  }
+  registerBackend('lance', lancedbBackend(packages));
+  t.after(() => unregisterBackend('lance'));
+  return { config: { backend: { provider: 'lance', lance: { path: temporaryFolder(t) } } }, environment: {} };
 };
 
 const registered =
@@ -67,6 +86,7 @@ const stores = [
   ['a fake Chroma', onFake('chroma', FakeChroma)],
   ['a real Chroma', onChroma],
   ['a real Qdrant', onReal('qdrant'), { skipped: 0 }],
+  ['LanceDB', onLance],
   ['a part of Store over a Map', registered('mapped', mapStore), { skipped: 6 }],
   ["SpecMem's protocol over a Map", registered('specs', MapVectorStore)],
   ["CodeWeaver's protocol over a Map", registered('code', MapVectorBackend, registerVectorBackend)],
