@@ -220,23 +220,25 @@ test('stores of others are read and written by their public methods', async (t) 
   sameEverything(await everything(outer), expected(points));
 });
 
-test('a store of others, which gets numbers of JavaScript, is not handed rounded ones', async (t) => {
+test('a store of others gets integers of 64 bits, and numbers, as they are', async (t) => {
   const payload = (number) => ({ payload: `{"n":${number}}` });
   const points = [
     { id: 'exact', ...payload('9007199254740993') },
     { id: 'small', ...payload('9007199254740992') },
+    { id: 'great', ...payload('[-9223372036854775808,18446744073709551615]') },
+    { id: 'float', ...payload('1e+17') },
     { id: 'text', payload: '{"n":"9007199254740993"}' },
     { id: 'half', ...payload('0.12345678901234567') },
   ];
   const [inner, outer] = [await store(t, embedded()), await store(t, embedded())];
   await fill(inner, [{ id: 'with a vector', vector: new Float32Array(dimension).fill(1) }, ...points]);
   const report = await migrate(inner, foreign(outer));
-  assert.deepEqual(
-    report.failed.map(({ id, code }) => [id, code]),
-    [['exact', 'Unsupported']],
-  );
+  assert.deepEqual(report.failed, []);
   assert.equal(report.verified.ok, true, JSON.stringify(report.verified));
-  assert.equal(await outer.count(), 4);
+  const [exact, great, float] = await outer.get(['exact', 'great', 'float']);
+  assert.equal(exact.payload.n, 9007199254740993n);
+  assert.deepEqual(great.payload.n, [-(2n ** 63n), 2n ** 64n - 1n]);
+  assert.equal(float.payload.n, 1e17);
 });
 
 test('points that fail are told by id; passing failures are tried again, by the next run the others too', async (t) => {

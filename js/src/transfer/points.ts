@@ -1,6 +1,7 @@
 // Points of any store, in pages, of which at most two are in memory: the one that is being dealt with and the next.
 import { checkSignal, encodeJson, isObject, shown } from '../check.js';
 import type { Point, StoredPoint, UpsertReport } from '../collection.js';
+import { parseJson } from '../engine.js';
 import { NearfieldError, invalid } from '../errors.js';
 import {
   rawAbout,
@@ -13,7 +14,6 @@ import {
   type RawStore,
 } from '../raw.js';
 import type { Store, StoreInfo } from '../store.js';
-import { sameJson } from './json.js';
 
 /** Of a page, about; pages of great vectors and payloads have fewer rows. */
 const pageBytes = 16 << 20;
@@ -69,19 +69,8 @@ class PublicStore implements RawStore {
   }
 
   async [rawUpsert](points: readonly RawPoint[], _: number, signal?: AbortSignal): Promise<UpsertReport> {
-    const lossy = points.filter(({ payload }) => payload !== undefined && losesDigits(payload));
-    const kept = lossy.length === 0 ? points : points.filter((point) => !lossy.includes(point));
-    const report = await this.#store.upsert(kept.map(fromRaw), { signal });
-    if (lossy.length === 0) return report;
-    const message = `the payload holds an integer beyond 2^53, which the store ${this.#store.backend} would get rounded`;
-    const failed = lossy.map(({ id }) => ({ id, code: 'Unsupported', message, retryable: false }));
-    return { ...report, failed: [...report.failed, ...failed] };
+    return this.#store.upsert(points.map(fromRaw), { signal });
   }
-}
-
-/** Whether a number of the payload does not survive as one of JavaScript. */
-function losesDigits(payload: string): boolean {
-  return /\d{16}/.test(payload) && !sameJson(payload, JSON.stringify(JSON.parse(payload)));
 }
 
 function toRaw({ id, payload, text, vector }: StoredPoint<object>): RawPoint {
@@ -96,7 +85,7 @@ function toRaw({ id, payload, text, vector }: StoredPoint<object>): RawPoint {
 function fromRaw({ id, payload, text, vector }: RawPoint): Point<object> {
   return {
     id,
-    ...(payload === undefined ? {} : { payload: JSON.parse(payload) as object }),
+    ...(payload === undefined ? {} : { payload: parseJson<object>(payload) }),
     ...(text === undefined ? {} : { text }),
     ...(vector === undefined ? {} : { vector }),
   };
