@@ -24,12 +24,17 @@ test('every export names a file that is there, types first', () => {
 test('the names it exports are the promised ones', async () => {
   assert.deepEqual(Object.keys(await import('nearfield')).sort(), [
     'NearfieldError',
+    'asVectorBackend',
+    'asVectorStore',
     'checkConfig',
     'connect',
     'doctor',
     'load',
     'loadEmbedder',
     'open',
+    'registerBackend',
+    'registerVectorBackend',
+    'unregisterBackend',
   ]);
   assert.deepEqual(Object.keys(await import('nearfield/specs')).sort(), ['Specs', 'load', 'openSpecs']);
 });

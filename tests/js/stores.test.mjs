@@ -18,6 +18,7 @@ import { MapVectorBackend, MapVectorStore, mapStore } from '../support/custom-st
 import { used } from '../support/fakes/fake.mjs';
 import { FakeChroma } from '../support/fakes/chroma.mjs';
 import { FakeQdrant } from '../support/fakes/qdrant.mjs';
+import { FakeWeaviate } from '../support/fakes/weaviate.mjs';
 import { realServer, startChroma } from '../support/servers.mjs';
 import { temporaryFolder } from './support.mjs';
 
@@ -86,6 +87,8 @@ const stores = [
   ['a fake Chroma', onFake('chroma', FakeChroma)],
   ['a real Chroma', onChroma],
   ['a real Qdrant', onReal('qdrant'), { skipped: 0 }],
+  ['a fake Weaviate', onFake('weaviate', FakeWeaviate)],
+  ['a real Weaviate', onReal('weaviate')],
   ['LanceDB', onLance],
   ['a part of Store over a Map', registered('mapped', mapStore), { skipped: 6 }],
   ["SpecMem's protocol over a Map", registered('specs', MapVectorStore)],
