@@ -127,6 +127,13 @@ std::string of_ours(bool ours) {
   return comparison(kChromaOwn, ours ? "$eq" : "$ne", '"' + std::string(kChromaLayoutVersion) + '"');
 }
 
+// Its `{}` after a write would not tell an error that came with a good status.
+Result<Json> read_good(const HttpClient& http, const HttpResponse& response) {
+  ASSIGN_OR_RETURN(Json json, read_answer(http, response));
+  if (json_member(json, "error") != nullptr) return http.protocol_error(response, "an `error` and a good status");
+  return json;
+}
+
 }  // namespace
 
 // An answer with a good status, and the JSON that it was.
@@ -189,7 +196,7 @@ class ChromaStore::UpsertJob : public BatchJob {
     static_cast<void>(last);
     static_cast<void>(report);
     if (answer.status >= 300) return store_.refusal(answer);
-    ASSIGN_OR_RETURN(const Json json, read_answer(store_.http_, answer));
+    ASSIGN_OR_RETURN(const Json json, read_good(store_.http_, answer));
     if (!json.is_object()) return store_.http_.protocol_error(answer, "no object");
     return {};
   }
@@ -248,7 +255,7 @@ void ChromaStore::forget() {
 Task<Result<ChromaStore::Reply>> ChromaStore::call(HttpRequest request) {
   CO_ASSIGN_OR_RETURN(HttpResponse response, co_await http_.send(std::move(request)));
   if (response.status >= 300) co_return refusal(response);
-  CO_ASSIGN_OR_RETURN(Json json, read_answer(http_, response));
+  CO_ASSIGN_OR_RETURN(Json json, read_good(http_, response));
   constexpr size_t kKeptBytes = 2'000;  // more than a message shows
   if (response.body.size() > kKeptBytes) {
     response.body.resize(kKeptBytes);
@@ -408,7 +415,7 @@ Task<Result<bool>> ChromaStore::drop() {
   // Or it is gone since an attempt of ours whose answer was lost.
   if (is_missing(response)) co_return response.attempts > 1;
   if (response.status >= 300) co_return refusal(response);
-  CO_ASSIGN_OR_RETURN(const Json json, read_answer(http_, response));
+  CO_ASSIGN_OR_RETURN(const Json json, read_good(http_, response));
   if (!json.is_object()) co_return http_.protocol_error(response, "no object");
   co_return true;
 }
