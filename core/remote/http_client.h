@@ -132,6 +132,7 @@ class HttpClient {
 
   HttpState state() const;
   const HttpServer& server() const { return server_; }
+  bool browser() const { return options_.browser; }
 
  private:
   class Turn;
