@@ -24,6 +24,7 @@ import { Faulty, faults } from '../support/fakes/faults.mjs';
 import { FakeQdrant } from '../support/fakes/qdrant.mjs';
 import { FakeWeaviate } from '../support/fakes/weaviate.mjs';
 import { VirtualTime } from '../support/virtual-time.mjs';
+import { providers } from '../support/wired.mjs';
 
 const key = 'canary-7f3a91';
 const origin = 'https://server.example:8443';
@@ -65,7 +66,7 @@ const servers = {
     state: ['classes'],
     keyHeader: ['authorization', `Bearer ${key}`],
     classOf: ({ method, path, body }) => {
-      if (['GET', 'HEAD'].includes(method) || /\/graphql$/.test(path)) return 'read';
+      if (['GET', 'HEAD'].includes(method) || /\/graphql(\/batch)?$/.test(path)) return 'read';
       if (method === 'DELETE' && /\/schema\//.test(path)) return 'unsafe';
       // One deletion by filter, whose filter may be a list of ids.
       if (method === 'DELETE' && /\/batch\//.test(path)) return /"path":\["id"\]/.test(body) ? 'idempotent' : 'unsafe';
@@ -360,14 +361,14 @@ function judge(scene, operation, { fault, request, times }, clean, before, run) 
   } else if (run.error !== undefined || fault.cure === 'retry') {
     expect(sent.length === most, `${sent.length} attempts in place of ${most}`);
   }
-  for (const each of new Set(run.requests.map(nameOf))) {
-    if (each === request) continue;
-    const [first] = run.requests.filter((one) => nameOf(one) === each);
-    const count = run.requests.filter((one) => nameOf(one) === each).length;
-    const known = clean.requests.filter((one) => nameOf(one) === each).length;
-    // Reads may follow on a conflict, or ask for less at once.
-    if (scene.classOf(first) !== 'read')
-      expect(count <= Math.max(known, 0), `${each} was sent ${count} times, usually ${known}`);
+  // Others are sent as often as without the fault; only reads may follow, and writes of fewer points at once.
+  const route = ({ method, path }) => `${method} ${anyId(path)}`;
+  const struckRoute = route(sent[0]);
+  for (const each of new Set(run.requests.map(route))) {
+    const [first, ...more] = run.requests.filter((one) => route(one) === each);
+    const known = clean.requests.filter((one) => route(one) === each).length;
+    if (each === struckRoute || scene.classOf(first) === 'read' || fault.name === 'huge-body') continue;
+    expect(more.length < Math.max(known, 1), `${each} was sent ${more.length + 1} times, usually ${known}`);
   }
 
   // Time.
@@ -455,16 +456,9 @@ after(() => {
   console.log(`${run} of ${faults.length * 27} fault cases and ${more} more, ${runs} runs`);
 });
 
-for (const name of Object.keys(servers)) {
+for (const name of providers) {
   test(`${name}: 24 faults strike 13 operations`, async (t) => {
     const scene = new Scene(name);
-    try {
-      await (await open(name, async () => {})).close();
-    } catch (error) {
-      if (error.code !== 'Unsupported') throw error;
-      t.skip(error.message);
-      return;
-    }
     await scene.prepare();
     for (const [title, operation] of Object.entries({ ...operations, ...moreOperations })) {
       await t.test(title, async () => {
