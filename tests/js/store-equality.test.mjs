@@ -34,7 +34,8 @@ async function compare(t, provider, more) {
         vector_size: dimension,
         distance_metric: metric,
       };
-      const open = (table, rest) => connect({ config: { backend: { ...backend, ...table } }, environment: {}, ...rest });
+      const open = (table, rest) =>
+        connect({ config: { backend: { ...backend, ...table } }, environment: {}, ...rest });
       const embedded = await open({ provider: 'memory' });
       const store = await open({ provider, ...more.table }, { fetch: more.fetch });
       try {
@@ -65,7 +66,9 @@ for (const provider of providers) {
 
   test(`searches on a real ${provider} are those of the embedded engine`, async (t) => {
     const { url, skip } =
-      provider === 'chroma' ? await startChroma(t) : { url: realServer(provider), skip: `${provider.toUpperCase()}_URL is not set` };
+      provider === 'chroma'
+        ? await startChroma(t)
+        : { url: realServer(provider), skip: `${provider.toUpperCase()}_URL is not set` };
     if (!url) return t.skip(skip);
     await compare(t, provider, { table: { url } });
   });

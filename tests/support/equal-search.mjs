@@ -38,7 +38,9 @@ export async function compareSearches(embedded, store, queries, { k = 10, atOnce
   const out = { compared: 0, unsupported: {}, differences: [], farthest: 0 };
   for (const [name, filter] of Object.entries(filters)) {
     for (let first = 0; first < queries.length; first += atOnce) {
-      const batch = queries.slice(first, first + atOnce).map((vector) => ({ vector, k, filter, exact: true, include: [] }));
+      const batch = queries
+        .slice(first, first + atOnce)
+        .map((vector) => ({ vector, k, filter, exact: true, include: [] }));
       const truth = await embedded.searchBatch(batch);
       let found;
       try {
