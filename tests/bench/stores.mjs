@@ -108,7 +108,13 @@ async function equality(count) {
       const store = await open({ provider, ...more }, fetch);
       const result = await compareSearches(embedded, store, queries);
       const { compared, differences, unsupported, farthest } = result;
-      rows.push([name, compared, differences.length, farthest.toExponential(1), Object.keys(unsupported).join() || 'none']);
+      rows.push([
+        name,
+        compared,
+        differences.length,
+        farthest.toExponential(1),
+        Object.keys(unsupported).join() || 'none',
+      ]);
       for (const what of differences.slice(0, 5)) console.log(`${name}: ${what}`);
       await store.drop();
       await store.close();
