@@ -199,7 +199,9 @@ HttpEffect HttpClient::effect_of(const HttpRequest& request, uint64_t timeout_ms
   if (!server_.key.empty()) {
     out.headers.push_back({server_.key_header, server_.key_prefix + server_.key.expose()});
   }
-  out.body.assign(request.body.begin(), request.body.end());
+  // By pointers of its own type it is one copy of memory, and not a loop over bytes.
+  const auto* body = reinterpret_cast<const uint8_t*>(request.body.data());
+  out.body.assign(body, body + request.body.size());
   out.timeout_ms = timeout_ms;
   out.max_body_bytes = options_.max_body_bytes;
   return out;
