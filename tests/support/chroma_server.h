@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -226,7 +227,7 @@ class ChromaServer {
     only(body, {"ids", "where", "limit", "offset", "include"});
     std::vector<const Record*> found;
     size_t offset = body.value("offset", size_t{0});
-    const size_t limit = body.value("limit", size_t{1} << 40);
+    const size_t limit = body.value("limit", std::numeric_limits<size_t>::max());
     for (const Record& record : records) {
       if (!selected(body, record)) continue;
       if (offset > 0) {
@@ -244,7 +245,7 @@ class ChromaServer {
     only(body, {"ids", "where", "limit"});
     demand(!body.contains("limit") || body.contains("where"), body.dump());
     if (!body.contains("where") && !body.contains("ids")) return {{"deleted", 0}};
-    size_t left = body.value("limit", size_t{1} << 40);
+    size_t left = body.value("limit", std::numeric_limits<size_t>::max());
     size_t deleted = 0;
     std::erase_if(records, [&](const Record& record) {
       if (deleted == left || !selected(body, record)) return false;
