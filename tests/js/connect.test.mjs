@@ -30,8 +30,11 @@ test('a name with a local path is the embedded engine, whose first vector says t
   const path = join(temporaryFolder(t), 'data');
   const store = await connect({ config: lancedb(path) });
   assert.deepEqual([store.backend, store.name], ['embedded', 'specs']);
-  assert.deepEqual(await store.ensure(), { created: false, differences: [] });
   await rejectsWith('NotFound', store.search({ vector: [1, 0] }));
+  // From now on it is as if it were there.
+  assert.deepEqual(await store.ensure(), { created: true, differences: [] });
+  assert.deepEqual(await store.ensure(), { created: false, differences: [] });
+  assert.deepEqual([...(await store.search({ vector: [1, 0] }))], []);
   await store.upsert([{ id: 'a', vector: [1, 0] }]);
   await rejectsWith('DimensionMismatch', store.upsert([{ id: 'b', vector: [1, 0, 0] }]));
   assert.equal((await store.info()).dimension, 2);
