@@ -53,6 +53,9 @@ export class HttpError extends NearfieldError {
   }
 }
 
+/** Milliseconds without a byte of an answer that has begun, after which it is taken for lost. */
+const idleBody = 15_000;
+
 type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 /** The headers of an answer that the engine looks at. Set-Cookie is none of them. */
@@ -105,10 +108,18 @@ export class Http {
       () => end(new HttpError('Timeout', `no answer within ${request.timeout} ms`)),
       request.timeout,
     );
+    let idle: ReturnType<typeof setTimeout> | undefined;
+    const goesOn = () => {
+      clearTimeout(idle);
+      idle = setTimeout(
+        () => end(new HttpError('Timeout', `the answer stopped in its middle for ${idleBody} ms`)),
+        idleBody,
+      );
+    };
     signal.addEventListener('abort', abort);
     if (signal.aborted) abort();
     try {
-      const answer = this.#perform(request, ending.signal);
+      const answer = this.#perform(request, ending.signal, goesOn);
       answer.catch(() => {});
       return await Promise.race([answer, ended]);
     } catch (error) {
@@ -116,6 +127,7 @@ export class Http {
       throw why ?? error;
     } finally {
       clearTimeout(timer);
+      clearTimeout(idle);
       signal.removeEventListener('abort', abort);
       // Frees the connection of an answer that was not read to its end.
       ending.abort();
@@ -128,7 +140,7 @@ export class Http {
     await this.#close?.();
   }
 
-  async #perform(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
+  async #perform(request: HttpRequest, signal: AbortSignal, goesOn: () => void): Promise<HttpAnswer> {
     const fetch = await (this.#fetch ??= this.#makeFetch());
     if (signal.aborted) throw new HttpError('Aborted', 'the call was cancelled by its signal', true);
     let response: Response;
@@ -151,7 +163,7 @@ export class Http {
       const value = response.headers.get(name);
       if (value !== null) headers.push({ name, value });
     }
-    return { status: response.status, headers, bytes: await readBody(response, request) };
+    return { status: response.status, headers, bytes: await readBody(response, request, goesOn) };
   }
 
   async #makeFetch(): Promise<Fetch> {
@@ -253,13 +265,14 @@ function checkRequest({ url, origin, headers }: HttpRequest): void {
   }
 }
 
-async function readBody(response: Response, request: HttpRequest): Promise<Uint8Array> {
+async function readBody(response: Response, request: HttpRequest, goesOn: () => void): Promise<Uint8Array> {
   const reader = response.body?.getReader();
   if (reader === undefined) return new Uint8Array(0);
   const pieces: Uint8Array[] = [];
   let length = 0;
   for (;;) {
     let read: ReadableStreamReadResult<Uint8Array>;
+    goesOn();
     try {
       read = await reader.read();
     } catch (cause) {

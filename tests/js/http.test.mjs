@@ -245,6 +245,34 @@ test('a server that takes its time is a Timeout', async (t) => {
   await failsWith('Timeout', send(origin, { timeout: 50 }, deaf));
 });
 
+test('an answer that stops in its middle is a Timeout, one that is slow is not', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  let body;
+  const stream = new ReadableStream({ start: (controller) => void (body = controller) });
+  const http = new Http({ fetch: async () => new Response(stream) });
+  const answer = send('http://localhost', { timeout: 600_000 }, http);
+  for (let i = 0; i < 4; i++) {
+    await turn();
+    body.enqueue(new Uint8Array(1));
+    await turn();
+    t.mock.timers.tick(14_999);
+  }
+  await turn();
+  t.mock.timers.tick(1);
+  await failsWith('Timeout', answer);
+
+  const whole = send('http://localhost', { timeout: 600_000 }, new Http({ fetch: async () => new Response('whole') }));
+  assert.equal(decoder.decode((await whole).bytes), 'whole');
+  // Nothing of it is left to fire, nor does one that was never begun.
+  const silent = send('http://localhost', { timeout: 600_000 }, new Http({ fetch: () => new Promise(() => {}) }));
+  await turn();
+  t.mock.timers.tick(599_999);
+  assert.equal(await Promise.race([silent.catch(() => 'ended'), turn().then(() => 'waits')]), 'waits');
+  t.mock.timers.tick(1);
+  await failsWith('Timeout', silent);
+});
+
 test('a redirect is not followed, and the key goes nowhere else', async (t) => {
   const other = await serve(t, (_, response) => response.end('other'));
   for (const status of [301, 302, 303, 307, 308]) {
