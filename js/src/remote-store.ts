@@ -41,6 +41,7 @@ import {
   type SearchOptions,
 } from './search.js';
 import type { CallOptions, EnsureReport, Store, StoreHealth, StoreInfo, StoreSnapshot } from './store.js';
+import { Turns } from './turns.js';
 import { MemoryVolume } from './volumes/memory.js';
 
 export class RemoteStore<Payload extends object = Record<string, unknown>> implements Store<Payload>, RawStore {
@@ -49,6 +50,7 @@ export class RemoteStore<Payload extends object = Record<string, unknown>> imple
   readonly #engine: Engine;
   readonly #pump: Pump;
   readonly #http: Http;
+  readonly #writes = new Turns();
   // Undefined: the server knows.
   readonly #dimension: number | undefined;
   #closing: Promise<void> | undefined;
@@ -83,12 +85,12 @@ export class RemoteStore<Payload extends object = Record<string, unknown>> imple
       if (ids.has(id)) throw invalid(`points[${i}]: the id ${shown(id)} stands twice in one batch`, id);
       ids.add(id);
     }
-    return this.#upserted(message, signal);
+    return this.#upserted([...ids], message, signal);
   }
 
-  async #upserted(message: Message, signal: AbortSignal | undefined): Promise<UpsertReport> {
+  async #upserted(ids: readonly string[], message: Message, signal: AbortSignal | undefined): Promise<UpsertReport> {
     type Report = { ok: string[]; failed: { id: string; code: number; message: string }[]; unknown: string[] };
-    const { ok, failed, unknown } = await this.#send<Report>('_storeUpsert', message, signal);
+    const { ok, failed, unknown } = await this.#write<Report>('_storeUpsert', ids, message, signal);
     const named = failed.map(({ id, code, message: why }) => {
       const error = errorFromEngine(code, why, undefined);
       return { id, code: error.code, message: why, retryable: error.retryable };
@@ -131,15 +133,17 @@ export class RemoteStore<Payload extends object = Record<string, unknown>> imple
   async delete(target: readonly string[] | { filter: Filter }, options?: CallOptions): Promise<number> {
     const signal = readSignal(options, 'delete');
     let message: Message;
+    let ids: readonly string[] | undefined;
     if (Array.isArray(target)) {
-      message = this.#message({}).strings(readIds(target));
+      ids = readIds(target);
+      message = this.#message({}).strings(ids);
     } else {
       const { filter } = readOptions(target, 'delete', ['filter']);
       // A filter that is missing must not mean everything; clear() does.
       if (filter === undefined) throw invalid('delete: give an array of ids or { filter }; clear() deletes everything');
       message = this.#message({}, filter);
     }
-    return (await this.#send<{ deleted: number }>('_storeRemove', message, signal)).deleted;
+    return (await this.#write<{ deleted: number }>('_storeRemove', ids, message, signal)).deleted;
   }
 
   async count(options?: { filter?: Filter | undefined } & CallOptions): Promise<number> {
@@ -179,15 +183,18 @@ export class RemoteStore<Payload extends object = Record<string, unknown>> imple
   }
 
   async [rawUpsert](points: readonly RawPoint[], _dimension: number, signal?: AbortSignal): Promise<UpsertReport> {
-    return this.#upserted(writeRaw(this.#message({}), points), signal);
+    const ids = points.map(({ id }) => id);
+    return this.#upserted(ids, writeRaw(this.#message({}), points), signal);
   }
 
   async clear(options?: CallOptions): Promise<number> {
-    return (await this.#run<{ deleted: number }>('_storeClear', {}, readSignal(options, 'clear'))).deleted;
+    const signal = readSignal(options, 'clear');
+    return (await this.#write<{ deleted: number }>('_storeClear', undefined, this.#message({}), signal)).deleted;
   }
 
   async drop(options?: CallOptions): Promise<boolean> {
-    return (await this.#run<{ existed: boolean }>('_storeDrop', {}, readSignal(options, 'drop'))).existed;
+    const signal = readSignal(options, 'drop');
+    return (await this.#write<{ existed: boolean }>('_storeDrop', undefined, this.#message({}), signal)).existed;
   }
 
   async info(options?: CallOptions): Promise<StoreInfo> {
@@ -239,6 +246,17 @@ export class RemoteStore<Payload extends object = Record<string, unknown>> imple
 
   #run<Answer extends object>(verb: Verb, options: Record<string, unknown>, signal: AbortSignal | undefined) {
     return this.#send<Answer>(verb, this.#message(options), signal);
+  }
+
+  // `ids`: of the points it may change; undefined: any.
+  async #write<Answer extends object>(
+    verb: Verb,
+    ids: readonly string[] | undefined,
+    message: Message,
+    signal: AbortSignal | undefined,
+  ): Promise<Answer> {
+    checkSignal(signal);
+    return this.#writes.take(ids, signal, () => this.#send<Answer>(verb, message, signal));
   }
 
   async #send<Answer extends object, Result = Answer>(
