@@ -59,7 +59,7 @@ class BatchWriter {
       }
       Status read = job_.read(answer, range->first, range->last, report_);
       if (!read.ok()) {
-        fail(*range, std::move(read).error(), good);
+        fail(*range, std::move(read).error(), good || outcome.unknown);
         continue;
       }
       told_some_ = true;

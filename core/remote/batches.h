@@ -60,7 +60,7 @@ class BatchJob {
   virtual HttpRequest request(size_t first, size_t last) const = 0;
   // Tells the report what `answer` says about these items, where it says it for each; those that it does not tell are
   // ok. An error is about all that were not told: they failed where the status is a refusal (HttpClient::error_of(), if
-  // nothing better is known), and are unknown where it is 2xx.
+  // nothing better is known), and are unknown where it is 2xx, or an error that may come from a proxy, such as 524.
   virtual Status read(const HttpResponse& answer, size_t first, size_t last, BatchReport& report) const = 0;
   // Whether a refusal other than 413 means that the request was too large.
   virtual bool too_large(const HttpResponse& refusal) const {

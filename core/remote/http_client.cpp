@@ -30,7 +30,9 @@ bool is_breaking(const EffectAnswer& answer) {
 }
 
 // The server has done nothing of the request, and says so.
-bool is_refusal(uint64_t status) { return status >= 400 && status < 500 && status != 408; }
+bool is_refusal(uint64_t status) {
+  return (status >= 400 && status < 500 && status != 408) || status == 501 || status == 505 || status == 507;
+}
 
 // Statuses of which an adapter may know more.
 bool is_adapters(uint64_t status) {
@@ -308,7 +310,10 @@ Task<HttpOutcome> HttpClient::exchange(HttpRequest request) {
     }
     if (answered && status == 500) ++call.internal_errors;
     if (answered ? !is_refusal(status) : !answer.not_sent) call.unknown = !reads;
-    if (answered && is_adapters(status)) co_return HttpOutcome{response_of(call, std::move(answer)), false};
+    if (answered && is_adapters(status)) {
+      // The same request, refused for what it is; or something between here and there that knows no more, such as 524.
+      co_return HttpOutcome{response_of(call, std::move(answer)), !reads && !is_refusal(status)};
+    }
     const bool timed_out = answer.status.code() == Code::kTimeout;
     const bool again = may_repeat(call, answer);
     const std::optional<uint64_t> asked =

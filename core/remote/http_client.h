@@ -55,7 +55,7 @@ struct HttpResponse {
 // How an exchange ended.
 struct HttpOutcome {
   Result<HttpResponse> answer;
-  // With an error: the server may have carried the request out, or may yet.
+  // With an error, or a status from 500 on: the server may have carried the request out, or may yet.
   bool unknown = false;
 };
 

@@ -173,14 +173,15 @@ TEST_CASE("what became of each item is told for itself") {
     if (first == "w6") return NetworkReply::of(422, "bad");
     if (first == "w9") return NetworkReply::of(200, "?");
     if (first == "w12") return NetworkReply::fault(Code::kNetworkFailed, true);
+    if (first == "w18") return NetworkReply::of(524, "the origin is slow");
     return NetworkReply::of(200);
   });
   const auto http = client(network, {.attempts = 1});
   const WriteReport report =
-      network.run(write_batches(*http, Words(numbered(18)), {.max_items = 3, .in_flight = 2})).value();
+      network.run(write_batches(*http, Words(numbered(21)), {.max_items = 3, .in_flight = 2})).value();
   CHECK(report.ok == std::vector<std::string>{"w0", "w2", "w15", "w16", "w17"});
   CHECK(failed_ids(report) == std::vector<std::string>{"w1", "w6", "w7", "w8", "w12", "w13", "w14"});
-  CHECK(report.unknown == std::vector<std::string>{"w3", "w4", "w5", "w9", "w10", "w11"});
+  CHECK(report.unknown == std::vector<std::string>{"w3", "w4", "w5", "w9", "w10", "w11", "w18", "w19", "w20"});
   CHECK(report.failed[0].message == "bad word");
   CHECK(report.failed[1].code == Code::kRemoteRejected);
   CHECK(report.failed[6].code == Code::kNetworkFailed);
