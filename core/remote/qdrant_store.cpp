@@ -205,7 +205,14 @@ Task<Result<QdrantFilter>> QdrantStore::compile(const Filter* filter) {
     co_return std::move(out);
   }
   CO_ASSIGN_OR_RETURN(out, compile_qdrant_filter(*filter, options_.layout.text_field));
-  if (options_.payload_index) CO_RETURN_IF_ERROR(co_await make_indexes(out.fields));
+  if (options_.payload_index) {
+    const Status made = co_await make_indexes(out.fields);
+    if (made.code() == Code::kAborted) co_return Error(made.error());
+    // The answer is the same without. A key that may only read makes none, however often it tries.
+    if (made.code() == Code::kUnauthorized) {
+      for (const QdrantFilter::Field& field : out.fields) indexed_.insert(field.key);
+    }
+  }
   if (out.substrings.empty()) co_return std::move(out);
   CO_ASSIGN_OR_RETURN(const Reply described, co_await fetch(""));
   const Json* schema = json_member(described.result(), "payload_schema");

@@ -433,6 +433,28 @@ TEST_CASE("fields of filters get an index when servers want one") {
   CHECK(bench.server.count("PUT", "/index") == made);
 }
 
+TEST_CASE("a key that may only read filters without indexes") {
+  QdrantOptions options = options_of(2);
+  options.payload_index = true;
+  Bench bench(options);
+  bench.fill({point_of("a", {1, 0}, R"({"year":3})")});
+  size_t refused = 0;
+  bench.network.set_handler([&](const HttpEffect& request, uint64_t) {
+    if (request.method != "PUT") return bench.server.handle(request);
+    ++refused;
+    return NetworkReply::of(403, "Write access required");
+  });
+  for (int i = 0; i < 2; ++i) {
+    CHECK(bench.run(bench.store->count(filter_of(R"({"year":{"$gt":1}})"))).value() == 1);
+    CHECK(refused == 1);
+  }
+  // Nor is one that cannot be made just now a reason to give no answer.
+  bench.network.set_handler([&](const HttpEffect& request, uint64_t) {
+    return request.method == "PUT" ? NetworkReply::stall() : bench.server.handle(request);
+  });
+  CHECK(bench.run(bench.store->count(filter_of(R"({"tag":"x"})"))).value() == 0);
+}
+
 TEST_CASE("a piece of a string is not asked for where words are indexed") {
   Bench bench(options_of(2));
   bench.fill({point_of("a", {1, 0}, R"({"title":"a fox","list":["a fox"]})")});
