@@ -13,8 +13,8 @@ constexpr size_t kMaxKeys = 1000;
 constexpr size_t kMaxPathBytes = 200;
 constexpr size_t kMaxFileBytes = 1 << 20;
 
-// Environment variables that are keys. `flag`: true, false, 1 or 0. In [vectordb] the key stands in the table of the
-// backend, unless it is the backend itself.
+// Environment variables that are keys, the backend first. `flag`: true, false, 1 or 0. In [vectordb] the key stands in
+// the table of the backend, unless it is the backend itself.
 struct Variable {
   std::string_view name, backend_path, vectordb_name;
   bool flag;
@@ -219,18 +219,18 @@ class Reader {
     const Json* environment = member(message_, "environment");
     if (environment == nullptr) return;
     lines_ = odd_ = nullptr;
+    std::vector<std::string_view> names;
+    // In this order: the backend decides in which table the others stand.
+    for (const Variable& variable : kVariables) {
+      names.push_back(variable.name);
+      const auto found = environment->find(variable.name);
+      if (found == environment->end() || !found->is_string() || found->get_ref<const std::string&>().empty()) continue;
+      source_ = variable.name;
+      read_variable(variable, found->get_ref<const std::string&>());
+    }
     for (const auto& [name, value] : environment->items()) {
       if (!value.is_string() || value.get_ref<const std::string&>().empty()) continue;
-      const Variable* variable = nullptr;
-      std::vector<std::string_view> names;
-      for (const Variable& each : kVariables) {
-        if (each.name == name) variable = &each;
-        names.push_back(each.name);
-      }
-      source_ = name;
-      if (variable != nullptr) {
-        read_variable(*variable, value.get_ref<const std::string&>());
-      } else if (name.starts_with(kPrefix)) {
+      if (name.starts_with(kPrefix) && std::ranges::find(names, std::string_view(name)) == names.end()) {
         const std::string_view near = nearest_name(name, names);
         layers_.unknown.push_back({name, {Json(), std::string(near), layer_, "", 0}});
       }

@@ -635,3 +635,16 @@ TEST_CASE("all problems are collected, the first is thrown with their number") {
   CHECK(shown["error"]["code"] == static_cast<unsigned>(Code::kInvalidConfig));
   CHECK(shown["problems"][0]["code"] == "InvalidConfig");
 }
+
+TEST_CASE("variables stand in the table of the backend that a variable chooses") {
+  const Json environment = {{"CW_VECTOR_BACKEND_PROVIDER", "qdrant"},
+                            {"CW_VECTOR_BACKEND_URL", "https://a.example.com"},
+                            {"CW_VECTOR_BACKEND_API_KEY", "sesame-open"},
+                            {"CW_VECTOR_BACKEND_COLLECTION", "notes"}};
+  const Configuration made = read_file({{"vectordb", {{"lancedb", {{"table", "other"}}}}}}, environment);
+  CHECK(error_of(made) == "");
+  CHECK(made.settings.backend == Backend::kQdrant);
+  CHECK(made.settings.url == "https://a.example.com");
+  CHECK(!made.settings.api_key.empty());
+  CHECK(made.settings.collection == "notes");
+}
