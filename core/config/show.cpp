@@ -73,7 +73,7 @@ std::string shown_value(const Key& key, const Given& given) {
     Address address;
     if (!read_address(text, address).reason.empty()) return masked;
   }
-  return shown(text);
+  return key.type == KeyType::kPath && is_address(text) ? masked : shown(text);
 }
 
 std::string show_settings(const Settings& settings, const Mask& mask) {

@@ -1,5 +1,6 @@
 #include "core/config/values.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -153,6 +154,16 @@ IndexChoice index_of(std::string_view name) {
 
 }  // namespace
 
+// "https://", "s3://": one letter is a drive.
+bool is_address(std::string_view text) {
+  const size_t end = text.find("://");
+  if (end == std::string_view::npos || end < 2) return false;
+  return std::ranges::all_of(text.substr(0, end), [](char letter) {
+    return (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') || (letter >= '0' && letter <= '9') ||
+           letter == '+' || letter == '-' || letter == '.';
+  });
+}
+
 std::string short_text(std::string_view text) {
   size_t letters = 0, position = 0;
   while (position < text.size() && letters <= kShownLetters) {
@@ -220,7 +231,7 @@ Complaint read_value(const Key& key, const Json& given, std::string_view odd, co
       if (given.size() > kMaxHosts) return {"names more than " + std::to_string(kMaxHosts) + " hosts", ""};
       std::vector<std::string> hosts;
       for (const Json& each : given) {
-        if (!each.is_string()) return mismatch();
+        if (!each.is_string()) return {"must be " + expectation(key) + ", and holds " + what_it_is(each, ""), ""};
         std::string host;
         Complaint complaint = read_text(key, each.get_ref<const std::string&>(), environment, host);
         if (complaint.reason.empty()) complaint = read_one_host(host);
@@ -244,6 +255,8 @@ Complaint read_value(const Key& key, const Json& given, std::string_view odd, co
   } else if (key.type == KeyType::kUrl) {
     Address address;
     complaint = read_address(text, address);
+  } else if (key.type == KeyType::kPath) {
+    if (is_address(text)) complaint = {"must be a path, and is an address", "give the address of a server as url"};
   } else if (key.type == KeyType::kWindow) {
     if (!is_window(text)) complaint.reason = "must be " + expectation(key) + ", got " + short_text(text);
   } else if (key.type == KeyType::kHost) {

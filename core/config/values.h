@@ -44,6 +44,9 @@ struct Address {
 // where is decided once more, and strictly, before each request; this is for early messages.
 Complaint read_address(std::string_view url, Address& address);
 
+// Whether it names a scheme, as no path does; it may carry a key.
+bool is_address(std::string_view text);
+
 // A text, for messages: quoted, or only its length where it is longer than a few letters.
 std::string short_text(std::string_view text);
 

@@ -432,6 +432,13 @@ TEST_CASE("keys that only make sense together are compared") {
               "needs an address from https://");
   check_error({{"backend", {{"ef", 5}}}, {"vectordb", {{"path", "x"}}}}, "both say where vectors are");
   check_error({{"embedding", {{"provider", "openai"}}}}, "names no embedder");
+  for (const char* const path : {"https://user:sesame-open@host/x", "s3://bucket/x", "HTTP://host"}) {
+    const Configuration made = read_file({{"backend", {{"provider", "embedded"}, {"path", path}}}});
+    CHECK(error_of(made).find("must be a path, and is an address") != std::string::npos);
+    CHECK(configuration_json(made).find("host") == std::string::npos);
+  }
+  CHECK(error_of(read_file({{"backend", {{"provider", "embedded"}, {"path", "C://x"}}}})) == "");
+  check_error(with(kQdrant, "backend.allowed_hosts", {1}), "must be a list of hosts' names, and holds 1");
   CHECK(
       warns(read_file(with(kQdrant, "backend.allowed_hosts", {"other.example.com"})), "does not have db.example.com"));
   CHECK(!warns(read_file(with(kQdrant, "backend.allowed_hosts", {"db.example.com:443"})), "does not have"));
