@@ -113,7 +113,10 @@ void write_snapshot(JsonText& out, const Snapshot& snapshot) {
 // where there is no problem. (The report masks secrets wherever they stand.)
 Engine::Answer Engine::connect(Message& message) {
   ASSIGN_OR_RETURN(const uint64_t seed, whole_option(message.options, "seed"));
-  for (std::string& name : registered_stores().names()) message.options["backends"].push_back(std::move(name));
+  for (std::string& name : registered_stores().names()) {
+    message.options["backends"].push_back(name);
+    message.options["stores"].push_back(std::move(name));
+  }
   ASSIGN_OR_RETURN(Configuration configuration, read_configuration(message.options));
   const Settings& settings = configuration.settings;
   JsonText out;

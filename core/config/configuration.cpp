@@ -80,19 +80,38 @@ class Maker {
            (owner == "lancedb" && (choice_.name == "embedded" || choice_.name == "memory"));
   }
 
+  bool is_named(const char* list, const std::string& name) const {
+    const auto names = message_.find(list);
+    return names != message_.end() && names->is_array() &&
+           std::find(names->begin(), names->end(), Json(name)) != names->end();
+  }
+
+  // A backend registered in JavaScript gets what BackendSettings of js/src/backends.ts has, one in C++ all of Settings.
+  bool is_handed_over(const Key& key) const {
+    if (choice_.backend != Backend::kCustom || is_named("stores", choice_.name)) return true;
+    if (std::holds_alternative<std::monostate>(key.target)) {
+      return !key.path.starts_with("backend.") || key.path == "backend.provider" || key.path == "backend.backend_type";
+    }
+    const Target handed[] = {&Settings::collection, &Settings::dimension,    &Settings::metric,
+                             &Settings::ef,         &Settings::batch_rows,   &Settings::search_batch,
+                             &Settings::hybrid,     &Settings::hybrid_alpha, &Settings::embedder};
+    return std::ranges::find(handed, key.target) != std::end(handed);
+  }
+
   void set_defaults() {
     const Json nothing(Json::value_t::object);
     for (const std::string_view dialect : {std::string_view("backend."), std::string_view("vectordb.")}) {
       if (dialect == "vectordb." && layers_.dialect != "vectordb") break;
       for (const Key& key : keys()) {
         // Where it is comes later: that depends on more than one key.
-        if (key.fallback.empty() || key.type == KeyType::kUrl || std::holds_alternative<std::monostate>(key.target)) {
+        const std::string_view fallback = key.fallback_on(choice_.backend);
+        if (fallback.empty() || key.type == KeyType::kUrl || std::holds_alternative<std::monostate>(key.target)) {
           continue;
         }
         if (!key.path.starts_with(dialect) && key.path.find("embedding.") != 0) continue;
         if (!is_owned(key)) continue;
         Value value;
-        if (read_value(key, read_checked_json(key.fallback), "", nothing, value).reason.empty()) {
+        if (read_value(key, read_checked_json(fallback), "", nothing, value).reason.empty()) {
           assign(settings_, key, value);
         }
       }
@@ -149,6 +168,14 @@ class Maker {
       handling = Handling::kRejected;
       note = "only Node lets a program choose the certificates of a request";
       alternative = "leave it out";
+    }
+    if (handling == Handling::kImplemented && !is_handed_over(key)) {
+      handling = Handling::kReported;
+      note = "a backend of your own is not told; give it in [" + layers_.dialect + "." + choice_.name + "]";
+    }
+    if (handling == Handling::kRejected && given.value == false && key.fallback == "false") {
+      handling = Handling::kImplemented;
+      note = "off, as always here";
     }
     if (handling == Handling::kRejected && given.layer < choice_.since) {
       handling = Handling::kReported;
@@ -480,18 +507,11 @@ class Maker {
     const bool is_static = settings_.embedder == "static";
     const Used* used = find_used("embedding.provider");
     if (!is_static && used != nullptr) {
-      const auto names = message_.find("embedders");
-      const bool known = names != message_.end() && names->is_array() &&
-                         std::find(names->begin(), names->end(), Json(settings_.embedder)) != names->end();
-      if (!known) {
+      if (!is_named("embedders", settings_.embedder)) {
         complain(used->path, *used->given,
-                 {"names no embedder: " + short_text(settings_.embedder), "static, or register it first"});
+                 {"names no embedder: " + short_text(settings_.embedder),
+                  "leave it out: stores are given vectors, whatever made them, and model says what did"});
       }
-    }
-    if (!is_static) return;
-    for (const char* path : {"embedding.model", "embedding.api_key"}) {
-      const Used* each = find_used(path);
-      if (each != nullptr) warn(each->path, *each->given, {"does nothing with the static embedder", ""});
     }
   }
 
@@ -513,15 +533,16 @@ class Maker {
 
   void list_defaults() {
     for (const Key& key : keys()) {
-      const bool counts = !key.fallback.empty() && key.path.find('.') != std::string_view::npos &&
-                          is_of_dialect(key.path) && is_owned(key) &&
+      const std::string_view fallback = key.fallback_on(settings_.backend);
+      const bool counts = !fallback.empty() && key.path.find('.') != std::string_view::npos &&
+                          is_of_dialect(key.path) && is_owned(key) && is_handed_over(key) &&
                           key.handling(settings_.backend) == Handling::kImplemented;
       // What another key of the same setting says counts in place of it.
       const bool given =
           layers_.find(key.path) != nullptr || std::any_of(used_.begin(), used_.end(), [&](const Used& used) {
             return !std::holds_alternative<std::monostate>(key.target) && used.key->target == key.target;
           });
-      if (counts && !given) out_.defaults.emplace_back(key.path, key.fallback);
+      if (counts && !given) out_.defaults.emplace_back(key.path, fallback);
     }
   }
 

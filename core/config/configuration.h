@@ -59,7 +59,7 @@ struct Configuration {
 //   { "layers": [{ "name", "values": {...} | "text": "JSON text", "lines": { path: number }, "odd": { path: text } }
 //               or { "name", "broken": why it could not be parsed, "line": number }],
 //     "options": as a layer, "environment": { name: text }, "strict": true, "host": "node" | "browser" | "edge",
-//     "backends": [names], "embedders": [names] }
+//     "backends": [names], "stores": [those of them that are registered in C++], "embedders": [names] }
 // where all but "layers" may be missing. Layers come in order, later ones win; between them and the options come the
 // CW_ variables of the environment, which is also what ${NAME} is looked up in. "lines" says where keys stand, "odd"
 // how values were written that JSON cannot hold. Backends and embedders are registered names.

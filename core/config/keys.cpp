@@ -69,6 +69,13 @@ Handling Key::handling(Backend backend) const {
   return cell.starts_with("note") ? Handling::kReported : Handling::kRejected;
 }
 
+std::string_view Key::fallback_on(Backend backend) const {
+  const size_t comma = fallback.find(", "), colon = fallback.find(": ");
+  if (comma == std::string_view::npos) return fallback;
+  const bool other = fallback.substr(comma + 2, colon - comma - 2) == backend_name(backend);
+  return other ? fallback.substr(colon + 2) : fallback.substr(0, comma);
+}
+
 std::string_view Key::note(Backend backend) const {
   if (backend == Backend::kCustom) return "handed to the backend";
   std::string_view cell = cells[static_cast<size_t>(backend)];

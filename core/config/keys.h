@@ -25,13 +25,15 @@ struct Key {
   KeyType type;
   double low, high;  // of numbers
   std::string_view unit;
-  std::string_view fallback;  // JSON text; empty: none
+  std::string_view fallback;  // as keys.def has it; see fallback_on()
   Target target;
   std::string_view cells[4];  // by Backend
   std::string_view meaning;
 
   // What becomes of it on a backend. A custom one is handed everything that is not for later.
   Handling handling(Backend backend) const;
+  // The default as JSON text; empty: none.
+  std::string_view fallback_on(Backend backend) const;
   // How it is implemented, or why it is not; may be empty.
   std::string_view note(Backend backend) const;
   // What to use where it is rejected; may be empty.

@@ -116,6 +116,7 @@ Result<std::unique_ptr<VectorStore>> weaviate(EffectQueue& effects, HttpClient& 
   options.m = static_cast<size_t>(settings.m);
   options.ef_construct = static_cast<size_t>(settings.ef_construct);
   options.ef = static_cast<size_t>(settings.ef);
+  options.payload_index = settings.payload_index;
   options.text_search = settings.hybrid;
   options.text_field = settings.text_field;
   if (settings.hybrid) options.fusion = Convex{settings.hybrid_alpha};

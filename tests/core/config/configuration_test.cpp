@@ -522,6 +522,38 @@ TEST_CASE("registered backends get their own table, others are told about it") {
   CHECK(warns(read(other), "used with the backend mystore"));
 }
 
+TEST_CASE("what a registered backend is not told is said") {
+  Json message = {{"layers",
+                   {layer("f", {{"backend",
+                                 {{"provider", "mystore"},
+                                  {"url", "https://a.example.com"},
+                                  {"api_key", "sesame-open"},
+                                  {"timeout", 5},
+                                  {"use_private_network", false},
+                                  {"vector_size", 3},
+                                  {"ef", 7}}}})}},
+                  {"backends", {"mystore"}}};
+  const Configuration made = read(message);
+  CHECK(error_of(made) == "");
+  for (const char* const key : {"url", "api_key", "timeout", "use_private_network"}) {
+    INFO(key);
+    CHECK(report_of(made, std::string("backend.") + key).state == KeyState::kReported);
+    CHECK(warns(made, std::string("backend.") + key + " in f does nothing here: a backend of your own is not told; " +
+                          "give it in [backend.mystore]"));
+  }
+  for (const char* const key : {"provider", "vector_size", "ef"}) {
+    CHECK(report_of(made, std::string("backend.") + key).state == KeyState::kImplemented);
+  }
+  CHECK(made.settings.api_key.empty());
+  for (const auto& [key, value] : made.defaults) CHECK(key != "backend.max_retries");
+  // One that C++ registered has all of the settings.
+  message["stores"] = {"mystore"};
+  const Configuration whole = read(message);
+  CHECK(report_of(whole, "backend.url").state == KeyState::kImplemented);
+  CHECK(whole.settings.url == "https://a.example.com");
+  CHECK(whole.settings.timeout_seconds == 5);
+}
+
 TEST_CASE("a secret shows up nowhere") {
   const std::string canary = "CANARY-7f3a\"quoted\\-key";
   const Json environment = {{"API", canary}, {"CW_VECTOR_BACKEND_API_KEY", canary}};

@@ -46,7 +46,7 @@ const std::map<std::string, std::string> kWanted = {
     {"vectordb.weaviate.api_key", "RRRI"},
     {"embedding.provider", "IIII"},
     {"embedding.model", "IIII"},
-    {"embedding.api_key", "IIII"},
+    {"embedding.api_key", "RRRR"},
     {"providers.*.dimensions", "IIII"},
     {"backend.provider", "IIII"},
     {"backend.backend_type", "IIXI"},
@@ -70,10 +70,10 @@ const std::map<std::string, std::string> kWanted = {
     {"backend.enable_payload_index", "RIRI"},
     {"backend.payload_storage_type", "IIXR"},
     {"backend.vector_storage_type", "IIXX"},
-    {"backend.enable_hybrid_search", "IIII"},
+    {"backend.enable_hybrid_search", "IIXI"},
     {"backend.sparse_vector_name", "RIRR"},
-    {"backend.text_field_name", "IIII"},
-    {"backend.hybrid_alpha", "IIII"},
+    {"backend.text_field_name", "RIRI"},
+    {"backend.hybrid_alpha", "IIRI"},
     {"backend.sparse_dimension", "RIRR"},
     {"backend.sparse_compression", "LIXX"},
     {"backend.timeout", "RIII"},
@@ -108,7 +108,7 @@ const std::map<std::string, std::string> kWanted = {
 constexpr Backend kBackends[] = {Backend::kEmbedded, Backend::kQdrant, Backend::kChroma, Backend::kWeaviate};
 
 // A good value that is not the default.
-Json sample(const Key& key) {
+Json sample(const Key& key, Backend backend) {
   switch (key.type) {
     case KeyType::kText: return "sample";
     case KeyType::kPath: return "some/where";
@@ -118,7 +118,7 @@ Json sample(const Key& key) {
     case KeyType::kHosts: return Json::array({"db.example.com"});
     case KeyType::kWhole: return key.low < 7 && key.high > 7 ? 7 : key.low;
     case KeyType::kNumber: return key.low >= 1 ? key.low : (key.low + 1) / 2;
-    case KeyType::kFlag: return key.fallback != "true";
+    case KeyType::kFlag: return key.fallback_on(backend) != "true";
     case KeyType::kChoice: return std::string(key.choices()[1]);
     case KeyType::kWindow: return "22:30-04:00";
   }
@@ -165,7 +165,7 @@ std::string path_of(const Key& key) {
 // The configuration that gives `key` on `backend`.
 Json message_for(const Key& key, Backend backend) {
   const std::string path = path_of(key);
-  Json value = sample(key);
+  Json value = sample(key, backend);
   Json base = choice(key, backend);
   if (path == "vectordb.backend" || path == "backend.provider")
     value = base.flatten()["/" + std::string(path == "backend.provider" ? "backend/provider" : "vectordb/backend")];
@@ -211,9 +211,10 @@ TEST_CASE("every key has a row of what becomes of it, and no row is of no key") 
       CHECK((cell == "yes" || cell == "later" || cell.starts_with("yes: ") || cell.starts_with("note: ") ||
              (cell.starts_with("no: ") && cell.find(" | ") != std::string_view::npos)));
     }
-    if (!key.fallback.empty()) {
+    for (const Backend backend : kBackends) {
+      if (key.fallback.empty()) continue;
       Value value;
-      const auto fallback = parse_json(key.fallback, "fallback");
+      const auto fallback = parse_json(key.fallback_on(backend), "fallback");
       REQUIRE(fallback.ok());
       CHECK(read_value(key, fallback.value(), "", Json::object(), value).reason == "");
     }
@@ -271,4 +272,42 @@ TEST_CASE("each implemented key changes the settings, and no other does") {
       CHECK((made.shown_settings != without.shown_settings) == implemented);
     }
   }
+}
+
+TEST_CASE("a flag that cannot be on may be off") {
+  for (const Key& key : keys()) {
+    for (size_t i = 0; i < 4; ++i) {
+      if (key.type != KeyType::kFlag || key.fallback != "false") continue;
+      if (kWanted.at(std::string(key.path))[i] != 'X') continue;
+      Json message = message_for(key, kBackends[i]);
+      message["layers"][0]["values"].merge_patch(at_path(path_of(key), false));
+      const Configuration made = read(message);
+      INFO(key.path << " on " << backend_name(kBackends[i]));
+      CHECK(error_of(made) == "");
+      CHECK(report_of(made, path_of(key)).state == KeyState::kImplemented);
+    }
+  }
+}
+
+TEST_CASE("Weaviate indexes payloads unless it is told not to, as its filters need that") {
+  const auto payload_index = [](Json table) {
+    const Configuration made = read_file({{"backend", std::move(table)}});
+    REQUIRE(error_of(made) == "");
+    return made.settings.payload_index;
+  };
+  CHECK(payload_index({{"provider", "weaviate"}}));
+  CHECK(payload_index({{"provider", "docarray"}, {"backend_type", "weaviate"}}));
+  CHECK(!payload_index({{"provider", "weaviate"}, {"enable_payload_index", false}}));
+  CHECK(!payload_index({{"provider", "qdrant"}}));
+  const Configuration vectordb = read_file({{"vectordb", {{"backend", "weaviate"}}}});
+  CHECK(vectordb.settings.payload_index);
+  const auto listed = [](std::string_view provider) {
+    for (const auto& [key, value] : read_file({{"backend", {{"provider", provider}}}}).defaults) {
+      if (key == "backend.enable_payload_index") return std::string(value);
+    }
+    return std::string();
+  };
+  CHECK(listed("weaviate") == "true");
+  CHECK(listed("qdrant") == "false");
+  CHECK(listed("chroma").empty());
 }
