@@ -4,6 +4,8 @@ import { encodeJson, isWellFormed } from './check.js';
 
 /** Of one file or text. */
 export const maxConfigBytes = 1 << 20;
+/** Of tables and lists in one another. */
+const maxDepth = 32;
 
 /** JSON text of a layer. Whatever is wrong with the text becomes a problem in the engine's report. */
 export async function tomlLayer(name: string, text: string): Promise<string> {
@@ -11,11 +13,13 @@ export async function tomlLayer(name: string, text: string): Promise<string> {
   let tables: unknown;
   try {
     // Keys that JavaScript's objects give a meaning to are kept for the engine, which refuses them by name.
-    tables = parse(text, { integersAsBigInt: 'asNeeded', unsafeKeyBehaviour: 'keep', maxDepth: 32 });
+    tables = parse(text, { integersAsBigInt: 'asNeeded', unsafeKeyBehaviour: 'keep', maxDepth });
   } catch (error) {
     return brokenLayer(name, error as Partial<TomlError>);
   }
   if (!isWellFormed(text)) return brokenLayer(name, {});
+  // The parser counts brackets, not the dots of a name.
+  if (isDeep(tables, maxDepth)) return JSON.stringify({ name, broken: 'is nested too deep', line: 0 });
   const odd: Record<string, string> = Object.create(null);
   const values = encodeJson(tame(tables, '', odd), name, 'InvalidConfig');
   return `{"name":${JSON.stringify(name)},"values":${values},"lines":${JSON.stringify(linesOf(text))},"odd":${JSON.stringify(odd)}}`;
@@ -27,6 +31,11 @@ function brokenLayer(name: string, { line = 0, column = 0, message = '' }: Parti
   const at = column > 0 ? ` (column ${column})` : '';
   const again = /redefine/.test(reason) ? ', or stands twice in one table' : '';
   return JSON.stringify({ name, broken: `is not TOML${again}: ${reason || 'malformed text'}${at}`, line });
+}
+
+function isDeep(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((each) => isDeep(each, levels - 1));
 }
 
 // TOML has values that JSON cannot hold: `odd` gets how they are written, by their path.

@@ -249,6 +249,8 @@ test('a text that is no TOML is a problem with its line', async () => {
     ['a = "', 1],
     ['a = "\ud800"', undefined],
     [`a = ${'['.repeat(100_000)}`, 1],
+    [`${'a.'.repeat(100_000)}a = 1`, undefined],
+    [`[${'a.'.repeat(100)}a]\nb = 1`, undefined],
     ['[backend]\nef = 99999999999999999999999999', undefined],
   ]) {
     const { ok, problems } = await check(text);
