@@ -14,7 +14,7 @@ export type ByteSource =
 /** Where bytes go to, opened. */
 export interface Sink {
   write(chunk: Uint8Array<ArrayBuffer>): void | PromiseLike<void>;
-  /** Writes over bytes that were written before; only files can. */
+  /** Writes over bytes that were written before; only files can, and not devices and pipes. */
   patch?(position: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   /** Resolves when all of it is where it belongs. */
   close(): Promise<void>;
@@ -123,17 +123,22 @@ async function openFileSink(path: string, noun: string): Promise<Sink> {
     builtin<typeof import('node:fs/promises')>('node:fs/promises'),
     builtin<typeof import('node:path')>('node:path'),
   ]);
-  const draft = `${path}.${process.pid}.tmp`;
   const attempt = <Value>(work: Promise<Value>): Promise<Value> =>
     work.catch((cause: unknown) => {
       throw fileError('write', noun, path, cause);
     });
+  // A device or a pipe is written to, and not replaced by a file of its name.
+  const there = await files.stat(path).catch(() => undefined);
+  const direct = there !== undefined && !there.isFile() && !there.isDirectory();
+  const draft = direct ? path : `${path}.${process.pid}.tmp`;
   const handle = await attempt(files.open(draft, 'w'));
+  const write = async (chunk: Uint8Array<ArrayBuffer>) => {
+    let done = 0;
+    while (done < chunk.length) done += (await attempt(handle.write(chunk, done))).bytesWritten;
+  };
+  if (direct) return { write, close: () => attempt(handle.close()), abort: () => handle.close() };
   return {
-    write: async (chunk) => {
-      let done = 0;
-      while (done < chunk.length) done += (await attempt(handle.write(chunk, done))).bytesWritten;
-    },
+    write,
     patch: async (position, bytes) => {
       let done = 0;
       while (done < bytes.length) {

@@ -1,6 +1,8 @@
 // Points as files: each format there and back without loss, and everything that is wrong with a file told by its place.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, lstatSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { exportPoints, importPoints } from 'nearfield/transfer';
@@ -483,4 +485,23 @@ test('two pages are alive while a million points would be exported, however slow
   const sink = () => new Promise((resolve) => setTimeout(resolve, 1));
   const report = await exportPoints(endless, sink, { batch: size, onProgress: () => live-- });
   assert.deepEqual([report.points, most, live], [rows, 2, 0]);
+});
+
+test('a pipe is written to, and not replaced by a file of its name', async (t) => {
+  const folder = temporaryFolder(t);
+  const pipe = join(folder, 'pipe');
+  if (spawnSync('mkfifo', [pipe]).status !== 0) return t.skip('there is no mkfifo');
+  const source = await store(t, embedded());
+  await fill(source, awkwardPoints(5));
+  const reader = spawn('cat', [pipe]);
+  t.after(() => reader.kill());
+  let read = '';
+  reader.stdout.on('data', (piece) => (read += piece));
+  const file = join(folder, 'file.jsonl');
+  await exportPoints(source, file);
+  await exportPoints(source, pipe);
+  assert.ok(lstatSync(pipe).isFIFO());
+  await once(reader, 'close');
+  assert.equal(read, readFileSync(file, 'utf8'));
+  assert.deepEqual(readdirSync(folder).sort(), ['file.jsonl', 'pipe']);
 });

@@ -103,14 +103,15 @@ async function openSinks(to: unknown, format: PointsFormat): Promise<{ points: S
   const plain = isObject(to) && !('getWriter' in to);
   if (!plain) throw invalid(`exportPoints: ${format} has two files; give { vectors, points }, not ${shown(to)}`);
   const { vectors, points } = readOptions(to, 'exportPoints', ['vectors', 'points']);
-  if (format === 'npy' && typeof vectors !== 'string') {
-    const why = 'npy says first how many rows come, which is known last: its vectors need a path; or take fvecs';
-    throw new NearfieldError('Unsupported', why);
-  }
+  const why = 'npy says first how many rows come, which is known last: its vectors need a path; or take fvecs';
+  if (format === 'npy' && typeof vectors !== 'string') throw new NearfieldError('Unsupported', why);
   if (vectors === points) throw invalid('exportPoints: vectors and points must not be the same file');
   const opened = await openSink(points, 'export');
   try {
-    return { points: opened, vectors: await openSink(vectors, 'export') };
+    const second = await openSink(vectors, 'export');
+    if (format !== 'npy' || second.patch !== undefined) return { points: opened, vectors: second };
+    await second.abort(why).catch(() => {});
+    throw new NearfieldError('Unsupported', why);
   } catch (error) {
     await opened.abort(error).catch(() => {});
     throw error;
