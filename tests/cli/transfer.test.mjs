@@ -88,7 +88,7 @@ test('what does not fit, is no file, or is the same twice', async (t) => {
   const mismatch = /^nearfield: Vector dimension mismatch: expected 1024, got 2\n$/;
   await fails(['migrate', '--from', 'a.toml', '--to', 'wide.toml'], cwd, 2, mismatch);
   await fails(['import', 'points.jsonl', '--config', 'wide.toml'], cwd, 2, mismatch);
-  await fails(['migrate', '--from', 'a.toml', '--to', 'a.toml'], cwd, 3, /is being written by/);
+  await fails(['migrate', '--from', 'a.toml', '--to', 'a.toml'], cwd, 2, /--from and --to are both in the database /);
   await fails(
     ['migrate', '--from', 'b.toml', '--to', 'a.toml'],
     cwd,
@@ -106,6 +106,15 @@ test('what does not fit, is no file, or is the same twice', async (t) => {
   const journal = ['--journal', 'points.jsonl'];
   await fails(['migrate', '--from', 'a.toml', '--to', 'b.toml', ...journal], cwd, 3, /no journal of a migration/);
   assert.equal(readFileSync(join(cwd, 'points.jsonl'), 'utf8'), files['points.jsonl']);
+});
+
+test('variables that are keys do not make one store of two', async (t) => {
+  const cwd = folderWith(t, files);
+  await succeeds(['import', 'points.jsonl', '--config', 'a.toml'], cwd);
+  const env = { CW_VECTOR_BACKEND_COLLECTION: 'elsewhere', CW_VECTOR_BACKEND_PROVIDER: 'memory' };
+  const { code, stderr } = await nearfield(['migrate', '--from', 'a.toml', '--to', 'b.toml'], { cwd, env });
+  assert.equal(code, 0, stderr);
+  assert.match((await succeeds(['export', '-', '--config', 'b.toml'], cwd)).stderr, /exported 25 points/);
 });
 
 test('to a server and back, without a word of its key', async (t) => {

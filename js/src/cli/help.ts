@@ -32,7 +32,7 @@ Flags${common}  -V, --version     the version
 nearfield <command> --help tells the rest.
 Exit codes: 0 found or done, 1 nothing found (doctor: damage
 found, conformance: a check failed), 2 bad usage
-or input, 3 the store failed.
+or input, 3 the store failed, or a file is damaged.
 `;
 
 const topics: Record<Command, string> = {
@@ -116,9 +116,9 @@ not yet supported. Secrets are never printed. Exits with 2 where something is
 wrong.
 
 Files, of which later ones win: .codeweaver.toml or .specmem.toml,
-.codeweaver.<env>.toml, .codeweaver.local.toml; JSON in place of TOML. Then
-CW_VECTOR_BACKEND_PROVIDER, _URL, _API_KEY, _COLLECTION and
-CW_ENABLE_HYBRID_SEARCH.
+.codeweaver.<env>.toml, .codeweaver.local.toml, .codeweaver.<env>.local.toml;
+JSON in place of TOML. Then CW_VECTOR_BACKEND_PROVIDER, _URL, _API_KEY,
+_COLLECTION and CW_ENABLE_HYBRID_SEARCH.
 
 Flags
   --config <file>   this file in place of those
@@ -147,7 +147,8 @@ the end. A dimension, metric or model that differs is refused at once.
 Flags
   --from <config>   the store to read, a configuration file
   --to <config>     the store to write
-  --env <name>      as for nearfield config
+  --env <name>      as for nearfield config; variables that begin with CW_ do not
+                    count, as they would say the same of both
   --batch <n>       points of a batch, 1 to 10000 (1000)
   --dry-run         say what would happen, write nothing
   --journal <file>  where to keep how far it is

@@ -1,13 +1,13 @@
 // nearfield migrate: all points of one configured store into another.
 
-import { NearfieldError } from '../errors.js';
+import { NearfieldError, invalid } from '../errors.js';
 import { rawAbout, type RawStore } from '../raw.js';
 import type { Store } from '../store.js';
 import type { MigrateReport } from '../transfer.js';
 import type { Flags } from './arguments.js';
 import type { Output } from './output.js';
 import { counted, durationText, grouped, printable } from './terminal.js';
-import { openStore, tellFailures, watched } from './transfer.js';
+import { openStore, tellFailures, watched, withoutKeys } from './transfer.js';
 
 export async function runMigrate(operands: string[], flags: Flags, output: Output): Promise<number> {
   if (operands.length > 0) {
@@ -20,9 +20,14 @@ export async function runMigrate(operands: string[], flags: Flags, output: Outpu
     throw new NearfieldError('ConfigError', 'migrate needs --from and --to, a configuration file each');
   }
   const { migrate } = await import('../transfer.js');
-  const from = await openStore(fromFile, flags);
+  const environment = withoutKeys(process.env);
+  const from = await openStore(fromFile, flags, { environment });
   try {
-    const to = await openStore(toFile, flags);
+    const to = await openStore(toFile, flags, { environment }).catch((error: unknown) => {
+      const folder = folderOf(from);
+      const ours = error instanceof NearfieldError && error.code === 'DatabaseLocked' && error.value === process.pid;
+      throw ours ? invalid(`--from and --to are both in the database ${folder}`, folder) : error;
+    });
     try {
       const journal = flags.journal ?? journalOf(to);
       const stopping = 'stopping after this batch; the same command goes on from there (Ctrl-C again: stop at once)';
@@ -44,10 +49,14 @@ export async function runMigrate(operands: string[], flags: Flags, output: Outpu
 
 // Beside the target's folder; for servers in this one.
 function journalOf(to: Store): string {
-  const folder = rawAbout in to ? (to as unknown as RawStore)[rawAbout].folder : undefined;
+  const folder = folderOf(to);
   return folder === undefined
     ? `nearfield-migration-${to.name.replace(/[^\w-]/g, '_')}.json`
     : `${folder}.migration.json`;
+}
+
+function folderOf(store: Store): string | undefined {
+  return rawAbout in store ? (store as unknown as RawStore)[rawAbout].folder : undefined;
 }
 
 function printReport(report: MigrateReport, output: Output): void {

@@ -1,6 +1,7 @@
 // What migrate, export and import share: stores by configuration file, files that belong together, progress, Ctrl-C.
 
 import { NearfieldError } from '../errors.js';
+import type { ConnectOptions } from '../connect.js';
 import type { Store } from '../store.js';
 import type { Failure, TransferProgress } from '../transfer.js';
 import type { FileFormat, Flags } from './arguments.js';
@@ -10,9 +11,14 @@ import { ProgressLine, transferText } from './progress.js';
 import { counted, printable } from './terminal.js';
 
 /** The store that a configuration file describes; without one, the files of this folder do. */
-export async function openStore(configFile: string | undefined, flags: Flags): Promise<Store> {
+export async function openStore(configFile: string | undefined, flags: Flags, more?: ConnectOptions): Promise<Store> {
   const { connect } = await import('../connect.js');
-  return connect({ configFile, env: flags.env });
+  return connect({ configFile, env: flags.env, ...more });
+}
+
+/** The environment without the variables that are keys: of two stores they would say the same. */
+export function withoutKeys(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('CW_')));
 }
 
 /** Flags that do nothing for a format are refused. */
