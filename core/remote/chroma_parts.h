@@ -1,0 +1,55 @@
+// What the parts of ChromaStore share: chroma_store.cpp (the server, filters, snapshots), chroma_collection.cpp,
+// chroma_write.cpp, chroma_read.cpp and chroma_search.cpp.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "core/remote/answer.h"
+#include "core/remote/chroma_store.h"
+#include "core/remote/json_text.h"
+
+namespace nearfield {
+
+constexpr size_t kMaxPage = 10'000;
+constexpr size_t kIdsAtOnce = 1'000;
+constexpr size_t kMostCounted = 1 << 24;
+// What an answer may have by our own doing, well below what HttpClient takes.
+constexpr size_t kAnswerBytes = 16 << 20;
+constexpr StoreParts kNothing{.payload = false, .text = false, .vector = false};
+
+inline Error invalid(std::string message, std::string value) {
+  return {Code::kInvalidArgument, std::move(message), std::move(value)};
+}
+
+inline Error unsupported(std::string message, std::string value = "") {
+  return {Code::kUnsupported, std::move(message), std::move(value)};
+}
+
+inline Error dimension_mismatch(Code code, uint64_t expected, uint64_t got) {
+  return {code, "Vector dimension mismatch: expected " + std::to_string(expected) + ", got " + std::to_string(got),
+          std::to_string(got)};
+}
+
+// ["a","b"]
+std::string quoted_list(std::span<const std::string> texts);
+
+// {"<key>":{"<op>":<operand>}}
+std::string comparison(std::string_view key, std::string_view op, std::string_view operand);
+
+// Records that this store wrote; or others.
+std::string of_ours(bool ours);
+
+// As read_answer(). Chroma's `{}` after a write would not tell an error that came with a good status.
+Result<Json> read_good(const HttpClient& http, const HttpResponse& response);
+
+// An answer with a good status, and the JSON that it was.
+struct ChromaStore::Reply {
+  HttpResponse response;  // its body is cut: what messages show of it
+  Json json;
+};
+
+}  // namespace nearfield

@@ -1,0 +1,201 @@
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "core/base/sort.h"
+#include "core/collection/point_check.h"
+#include "core/remote/chroma_parts.h"
+#include "core/remote/score.h"
+
+namespace nearfield {
+
+namespace {
+
+constexpr size_t kMostScoredHere = 100'000;
+
+ServerScale scale_of(Metric metric) {
+  return metric == Metric::kEuclidean ? ServerScale::kSquaredDistance : ServerScale::kOneMinus;
+}
+
+bool comes_first(const StoreHit& a, const StoreHit& b) {
+  return a.score != b.score ? a.score > b.score : a.point.id < b.point.id;
+}
+
+}  // namespace
+
+// One query of a request.
+struct ChromaStore::Asked {
+  size_t query = 0;  // of the call
+  std::string vector;
+  std::string where;  // empty: none
+  StoreParts parts;
+  size_t limit = 0;
+};
+
+Status ChromaStore::check_query(const StoreQuery& query) const {
+  const bool has_vector = !query.vector.empty(), has_text = !query.text.empty();
+  const bool has_sparse = !query.sparse.indices.empty() || !query.sparse.values.empty();
+  if (!has_vector && !has_text && !has_sparse) return invalid("a search needs a vector", "");
+  const bool dense_only = query.mode == SearchMode::kDense;
+  if (!dense_only && (has_text || query.mode == SearchMode::kText || query.mode == SearchMode::kHybrid)) {
+    return unsupported(
+        "search.text: a Chroma server of one node searches by vectors alone; search by mode dense, or keep the texts "
+        "in "
+        "an embedded collection",
+        shown(query.text));
+  }
+  if (!dense_only && has_sparse) return unsupported("search.sparse: a Chroma server of one node has no sparse vectors");
+  if (!has_vector) return invalid("a search of mode dense needs a vector", shown(std::string_view("dense")));
+  RETURN_IF_ERROR(check_vector(query.vector, options_.dimension > 0 ? options_.dimension : query.vector.size(),
+                               "the query vector"));
+  if (options_.metric != Metric::kCosine && vector_norm(query.vector) > kChromaMaxNorm) {
+    return unsupported("the query vector is too long for Chroma, whose distances to it are infinite");
+  }
+  if (query.k == 0 || query.k > kMaxK) {
+    return invalid("search.k is from 1 to " + std::to_string(kMaxK), std::to_string(query.k));
+  }
+  if (query.offset > kMaxK - query.k) {
+    return invalid("search.offset is at most " + std::to_string(kMaxK) + " together with k",
+                   std::to_string(query.offset));
+  }
+  if (query.min_score && !std::isfinite(*query.min_score)) {
+    return invalid("search.minScore is a finite number", shown(*query.min_score));
+  }
+  if (query.ef > 0) {
+    return unsupported("search.ef: Chroma has it as a setting of the collection (ef), not of a search",
+                       std::to_string(query.ef));
+  }
+  if (query.nprobe > 0) return unsupported("search.nprobe is for partitioned indexes", std::to_string(query.nprobe));
+  if (query.rescore > 0) {
+    return unsupported("search.rescore: Chroma compares whole vectors", std::to_string(query.rescore));
+  }
+  return {};
+}
+
+// Hits from the first on, in any order, become those that the query asked for.
+void ChromaStore::finish(std::vector<StoreHit>& hits, const StoreQuery& query) const {
+  heap_sort(hits, comes_first);
+  hits.resize(std::min(hits.size(), query.offset + query.k));
+  hits.erase(hits.begin(), hits.begin() + static_cast<ptrdiff_t>(std::min(query.offset, hits.size())));
+  for (size_t i = 0; i < hits.size(); ++i) hits[i].dense = LegScore{hits[i].score, query.offset + i + 1};
+  if (query.min_score) {
+    std::erase_if(hits, [&](const StoreHit& hit) { return hit.score < *query.min_score; });
+  }
+}
+
+// One request for queries that differ in their vectors alone, or several where its answer is too long.
+Task<Status> ChromaStore::search_some(std::vector<Asked>& asked, std::vector<std::vector<StoreHit>>& out) {
+  const StoreParts parts = asked[0].parts;
+  const size_t hit_bytes = 500 + (parts.vector ? 12 * std::max(options_.dimension, dimension_) : 0);
+  size_t at_once = options_.search_batch;
+  for (size_t first = 0; first < asked.size();) {
+    size_t last = first, most = 0, bytes = 0;
+    std::string vectors;
+    while (last < asked.size() && last - first < at_once) {
+      const size_t limit = std::max(most, asked[last].limit);
+      const bool fits = bytes + asked[last].vector.size() <= options_.batches.max_bytes &&
+                        (last - first + 1) * limit * hit_bytes <= kAnswerBytes;
+      if (last > first && !fits) break;
+      if (last > first) vectors += ',';
+      most = limit;
+      bytes += asked[last].vector.size();
+      vectors += asked[last++].vector;
+    }
+    std::string body = "{\"query_embeddings\":[" + vectors + "],\"n_results\":" + std::to_string(most);
+    if (!asked[0].where.empty()) body += ",\"where\":" + asked[0].where;
+    const std::string wanted = include(parts);
+    body += ",\"include\":[\"distances\"" + (wanted.empty() ? "" : ',' + wanted) + "]}";
+    Result<Reply> answered = co_await post("/query", std::move(body));
+    if (!answered.ok()) {
+      if (answered.code() != Code::kLimitExceeded || last - first < 2) co_return std::move(answered).failure();
+      at_once = (last - first) / 2;
+      continue;
+    }
+    const Reply& reply = *answered;
+    const Json* ids = json_member(reply.json, "ids");
+    const Json* distances = json_member(reply.json, "distances");
+    if (ids == nullptr || !ids->is_array() || ids->size() != last - first || distances == nullptr ||
+        !distances->is_array() || distances->size() != ids->size()) {
+      co_return bad(reply, "not one list of `ids` and `distances` for each query");
+    }
+    for (size_t i = first; i < last; ++i) {
+      CO_ASSIGN_OR_RETURN(std::vector<StorePoint> points, read_points(reply, parts, most, i - first));
+      const Json& row = (*distances)[i - first];
+      if (!row.is_array() || row.size() != points.size()) co_return bad(reply, "not one distance for each point");
+      std::vector<StoreHit>& hits = out[asked[i].query];
+      for (size_t j = 0; j < points.size(); ++j) {
+        if (!row[j].is_number()) co_return bad(reply, "a distance that is no number");
+        const auto distance = row[j].get<double>();
+        if (!std::isfinite(distance)) co_return bad(reply, "a distance that is not finite");
+        StoreHit hit;
+        hit.point = std::move(points[j]);
+        hit.score = score_of(options_.metric, scale_of(options_.metric), distance);
+        hits.push_back(std::move(hit));
+      }
+    }
+    first = last;
+  }
+  co_return Status();
+}
+
+Task<Result<std::vector<StoreHit>>> ChromaStore::search_exactly(const StoreQuery& query, const ChromaFilter& filter) {
+  constexpr StoreParts kVector{.payload = false, .text = false, .vector = true};
+  CO_ASSIGN_OR_RETURN(std::vector<std::string> ids, co_await all_matching(filter, kMostScoredHere));
+  std::vector<StoreHit> hits;
+  for (size_t first = 0; first < ids.size(); first += kMaxPage) {
+    const auto some = std::span(ids).subspan(first, std::min(kMaxPage, ids.size() - first));
+    CO_ASSIGN_OR_RETURN(const std::vector<StorePoint> points, co_await records({some.begin(), some.end()}, kVector));
+    for (const StorePoint& point : points) {
+      if (point.vector.empty()) continue;
+      if (point.vector.size() != query.vector.size()) {
+        co_return dimension_mismatch(Code::kDimensionMismatch, point.vector.size(), query.vector.size());
+      }
+      StoreHit hit;
+      hit.point.id = point.id;
+      hit.score = exact_score(options_.metric, query.vector, point.vector);
+      hits.push_back(std::move(hit));
+    }
+  }
+  finish(hits, query);
+  if (hits.empty() || (!query.parts.payload && !query.parts.text && !query.parts.vector)) co_return std::move(hits);
+  std::vector<std::string> best;
+  for (const StoreHit& hit : hits) best.push_back(hit.point.id);
+  CO_ASSIGN_OR_RETURN(std::vector<StorePoint> points, co_await in_order(std::move(best), query.parts));
+  // One that was removed in between is a hit no more.
+  size_t next = 0;
+  std::erase_if(hits, [&](StoreHit& hit) {
+    if (next == points.size() || points[next].id != hit.point.id) return true;
+    hit.point = std::move(points[next++]);
+    return false;
+  });
+  co_return std::move(hits);
+}
+
+Task<Result<std::vector<std::vector<StoreHit>>>> ChromaStore::search(std::vector<StoreQuery> queries) {
+  CO_RETURN_IF_ERROR(open());
+  std::vector<std::vector<StoreHit>> out(queries.size());
+  if (queries.empty()) co_return std::move(out);
+  for (const StoreQuery& query : queries) CO_RETURN_IF_ERROR(check_query(query));
+  CO_RETURN_IF_ERROR(co_await resolve());
+  std::map<std::string, std::vector<Asked>> groups;
+  for (size_t i = 0; i < queries.size(); ++i) {
+    const StoreQuery& query = queries[i];
+    CO_ASSIGN_OR_RETURN(ChromaFilter filter, co_await compile(query.filter ? &*query.filter : nullptr));
+    if (query.exact) {
+      CO_ASSIGN_OR_RETURN(out[i], co_await search_exactly(query, filter));
+    } else if (!filter.nothing) {
+      Asked asked{i, {}, std::move(filter.where), query.parts, query.offset + query.k};
+      append_chroma_vector(asked.vector, query.vector, options_.metric);
+      const char parts = static_cast<char>('0' + (query.parts.payload ? 1 : 0) + (query.parts.text ? 2 : 0) +
+                                           (query.parts.vector ? 4 : 0));
+      groups[parts + asked.where].push_back(std::move(asked));
+    }
+  }
+  for (auto& [alike, asked] : groups) CO_RETURN_IF_ERROR(co_await search_some(asked, out));
+  for (size_t i = 0; i < queries.size(); ++i) {
+    if (!queries[i].exact) finish(out[i], queries[i]);
+  }
+  co_return std::move(out);
+}
+
+}  // namespace nearfield
