@@ -24,6 +24,11 @@ const Json* json_member(const Json& json, std::string_view name) {
   return found == json.end() ? nullptr : &*found;
 }
 
+const std::string* string_member(const Json& json, std::string_view name) {
+  const Json* member = json_member(json, name);
+  return member != nullptr && member->is_string() ? &member->get_ref<const std::string&>() : nullptr;
+}
+
 Error answer_has(std::string what) { return {Code::kRemoteProtocolError, std::move(what), ""}; }
 
 Result<std::vector<float>> read_floats(const Json& json) {

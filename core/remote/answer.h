@@ -16,6 +16,8 @@ Result<Json> read_answer(const HttpClient& http, const HttpResponse& response);
 
 // The member of an object; null where there is none, or `json` is no object.
 const Json* json_member(const Json& json, std::string_view name);
+// The same of a member that is a string.
+const std::string* string_member(const Json& json, std::string_view name);
 
 // What a part of an answer has that it must not; HttpClient::protocol_error makes it a message: "the answer has
 // <what>".

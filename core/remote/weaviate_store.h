@@ -1,14 +1,7 @@
 // WeaviateStore: a collection on a Weaviate server (1.24 or later), over REST and GraphQL.
 //
-// The collection is a class with one vector, "default", and these properties, all of them declared, so that the server
-// never guesses a type:
-//
-//   nf_id       the id, where the object's UUID is derived from it (core/remote/ids.h)
-//   nf_payload  the payload, as it was given
-//   nf_terms    what it is filtered by (core/remote/weaviate_terms.h)
-//   nf_norm     of a vector that is compared by cosine and so long or so short that the server's floats would lose it:
-//               it is stored scaled to length 1
-//   <text>      the text; its words are what BM25 searches
+// Points are objects of a class, as core/remote/weaviate_points.h says; what filters become is in
+// core/remote/weaviate_filter.h.
 //
 // Scores are those of core/metric, within what f32 can hold. Scores of texts and of two legs are the server's own:
 // BM25, `relativeScoreFusion` for Convex and `rankedFusion` for ReciprocalRank, which counts ranks from 0.
@@ -25,31 +18,23 @@
 #include "core/remote/batches.h"
 #include "core/remote/http_client.h"
 #include "core/remote/weaviate_filter.h"
+#include "core/remote/weaviate_points.h"
 #include "core/store/vector_store.h"
 
 namespace nearfield {
 
-// The class of a collection: a name of letters, digits and "_" that begins with a capital, different for different
-// names even where case does not count, because the server takes classes for the same then. Lower-case letters and
-// digits are themselves, other bytes are "_" and two hexadecimal digits; the first letter is a capital, and where there
-// is none "X_z" stands before: "docs" is "Docs", "my-docs" "My_2ddocs", "Docs" "X_z_44ocs".
-std::string weaviate_class(std::string_view collection);
-
-struct WeaviateOptions {
+struct WeaviateOptions : WeaviateLayout {
   std::string collection;  // UTF-8, 1 byte or more; its class has at most 255 characters
-  Metric metric = Metric::kCosine;
-  size_t dimension = 0;  // 0: that of the first vector
+  size_t dimension = 0;    // 0: that of the first vector
 
   // Of a class that is made, and compared with one that is there. 0: the server's own.
   size_t m = 0;             // 4..2,047
   size_t ef_construct = 0;  // 4 or more
   size_t ef = 0;            // of every search: the server takes none with a query
 
-  bool payload_index = true;        // without it there are no filters, but those of scroll()
-  bool text_search = false;         // BM25 over the text
-  std::string text_field = "text";  // a property's name: [a-z_][A-Za-z0-9_]*, at most 230 characters
-  Fusion fusion = Convex{0.7};      // of searches that leave it to the store
-  size_t search_batch = 32;         // queries in one request
+  bool text_search = false;     // BM25 over the text
+  Fusion fusion = Convex{0.7};  // of searches that leave it to the store
+  size_t search_batch = 32;     // queries in one request
   BatchLimits batches;
   std::string backup_backend;  // "filesystem", "s3", ...; empty: the first that the server has
 };
@@ -83,7 +68,6 @@ class WeaviateStore : public VectorStore {
 
  private:
   struct Reply;
-  struct Record;
   struct Leg;
   class UpsertJob;
 
@@ -107,13 +91,11 @@ class WeaviateStore : public VectorStore {
   Task<Result<WeaviateFilter>> compile(const Filter* filter);
 
   Status check_points(const std::vector<StorePoint>& points) const;
-  std::string selection(StoreParts parts, std::string_view additional) const;
-  Result<Record> read_record(const Json& json, StoreParts parts) const;
   Result<Leg> leg_of(const StoreQuery& query, const WeaviateCondition& where, bool lean) const;
   Result<std::vector<StoreHit>> read_hits(const Reply& reply, const Json& answer, const Leg& leg) const;
   Task<Result<bool>> check_exact(const WeaviateCondition& where);
   Task<Status> load_parts(std::vector<StoreHit>& hits, StoreParts parts);
-  Task<Result<std::vector<Record>>> records(std::vector<std::string> uuids, StoreParts parts);
+  Task<Result<std::vector<WeaviateRecord>>> records(std::vector<std::string> uuids, StoreParts parts);
   Task<Result<uint64_t>> count_matching(const WeaviateCondition& where);
   Task<Result<uint64_t>> remove_where(std::string where, RetryClass retry, bool all);
   Task<Result<std::string>> backup_path();

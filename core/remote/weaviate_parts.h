@@ -1,0 +1,62 @@
+// What the parts of WeaviateStore share: weaviate_store.cpp (the server, filters), weaviate_snapshots.cpp,
+// weaviate_collection.cpp, weaviate_write.cpp, weaviate_read.cpp and weaviate_search.cpp.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/remote/answer.h"
+#include "core/remote/json_text.h"
+#include "core/remote/weaviate_store.h"
+
+namespace nearfield {
+
+constexpr size_t kMaxPage = 10'000;
+constexpr size_t kIdsAtOnce = 1'000;
+// What an answer may have by our own doing, well below what HttpClient takes.
+constexpr size_t kAnswerBytes = 16 << 20;
+constexpr StoreParts kNoParts{.payload = false, .text = false, .vector = false};
+
+inline Error invalid(std::string message, std::string value) {
+  return {Code::kInvalidArgument, std::move(message), std::move(value)};
+}
+
+inline Error unsupported(std::string message, std::string value = "") {
+  return {Code::kUnsupported, std::move(message), std::move(value)};
+}
+
+inline Error dimension_mismatch(Code code, uint64_t expected, uint64_t got) {
+  return {code, "Vector dimension mismatch: expected " + std::to_string(expected) + ", got " + std::to_string(got),
+          std::to_string(got)};
+}
+
+inline bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
+// The number that begins at `begin`.
+std::optional<uint64_t> number_at(std::string_view text, size_t begin);
+
+// What the server says of a vector that is not as long as those that it has.
+struct Dimensions {
+  uint64_t stored = 0, given = 0;
+};
+std::optional<Dimensions> told_dimensions(std::string_view words);
+
+// What fusing two legs is to the server.
+struct NativeFusion {
+  std::string_view type;
+  double alpha = 0;
+  double scale = 1;  // of the server's scores
+};
+Result<NativeFusion> native_fusion(const Fusion& fusion);
+
+// An answer with a good status.
+struct WeaviateStore::Reply {
+  HttpResponse response;  // its body is cut: what messages show of it
+  Json json;
+};
+
+}  // namespace nearfield
