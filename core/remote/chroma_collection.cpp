@@ -66,10 +66,8 @@ Result<EnsureReport> ChromaStore::compare(const Reply& described) const {
     return dimension_mismatch(Code::kSchemaMismatch, options_.dimension, dimension);
   }
   if (*space != space_name(options_.metric)) {
-    return Error{Code::kSchemaMismatch,
-                 "collection " + shown(options_.collection) + " compares by " +
-                     shown(space->get_ref<const std::string&>()) + ", not by " + shown(space_name(options_.metric)),
-                 ""};
+    return schema_mismatch(options_.collection, "compares by " + shown(space->get_ref<const std::string&>()) +
+                                                    ", not by " + shown(space_name(options_.metric)));
   }
   EnsureReport report;
   const auto compare_one = [&](std::string name, size_t asked, std::string_view member) {

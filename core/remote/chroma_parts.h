@@ -11,6 +11,7 @@
 #include "core/remote/answer.h"
 #include "core/remote/chroma_store.h"
 #include "core/remote/json_text.h"
+#include "core/remote/store_errors.h"
 
 namespace nearfield {
 
@@ -20,19 +21,6 @@ constexpr size_t kMostCounted = 1 << 24;
 // What an answer may have by our own doing, well below what HttpClient takes.
 constexpr size_t kAnswerBytes = 16 << 20;
 constexpr StoreParts kNothing{.payload = false, .text = false, .vector = false};
-
-inline Error invalid(std::string message, std::string value) {
-  return {Code::kInvalidArgument, std::move(message), std::move(value)};
-}
-
-inline Error unsupported(std::string message, std::string value = "") {
-  return {Code::kUnsupported, std::move(message), std::move(value)};
-}
-
-inline Error dimension_mismatch(Code code, uint64_t expected, uint64_t got) {
-  return {code, "Vector dimension mismatch: expected " + std::to_string(expected) + ", got " + std::to_string(got),
-          std::to_string(got)};
-}
 
 // ["a","b"]
 std::string quoted_list(std::span<const std::string> texts);

@@ -13,10 +13,6 @@ namespace {
 
 constexpr size_t kMostNames = 512;
 
-Error invalid_option(std::string message, std::string_view value) {
-  return {Code::kInvalidConfig, std::move(message), shown(value)};
-}
-
 bool is_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
 Status check_name(std::string_view name) {
@@ -95,10 +91,7 @@ ChromaStore::~ChromaStore() = default;
 
 // Requests
 
-Status ChromaStore::open() const {
-  if (!closed_) return {};
-  return Error{Code::kClosed, "the store of collection " + shown(options_.collection) + " was closed", ""};
-}
+Status ChromaStore::open() const { return check_open(closed_, options_.collection); }
 
 std::string ChromaStore::path(std::string_view rest) const {
   return "/api/v2/tenants/" + percent_encoded(tenant_) + "/databases/" + percent_encoded(options_.database) +
@@ -108,7 +101,7 @@ std::string ChromaStore::path(std::string_view rest) const {
 // What a status that is not 2xx means.
 Error ChromaStore::refusal(const HttpResponse& response) const {
   if (is_missing(response)) {
-    return {Code::kNotFound, "Collection '" + options_.collection + "' not found", shown(options_.collection)};
+    return no_collection(options_.collection);
   }
   if (std::optional<Error> dimensions = told_dimensions(response.body)) return *std::move(dimensions);
   return http_.error_of(response);

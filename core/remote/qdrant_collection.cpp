@@ -109,9 +109,7 @@ Result<EnsureReport> QdrantStore::compare(const Reply& described) const {
   const Json* params = config == nullptr ? nullptr : json_member(*config, "params");
   const Json* vectors = params == nullptr ? nullptr : json_member(*params, "vectors");
   if (vectors == nullptr) return bad(described, "no `config.params.vectors`");
-  const auto mismatch = [&](std::string what) {
-    return Error{Code::kSchemaMismatch, "collection " + shown(options_.collection) + ' ' + std::move(what), ""};
-  };
+  const auto mismatch = [&](std::string_view what) { return schema_mismatch(options_.collection, what); };
   const bool unnamed = json_member(*vectors, "size") != nullptr;
   const Json* vector =
       unnamed == layout.vector.empty() ? (unnamed ? vectors : json_member(*vectors, layout.vector)) : nullptr;

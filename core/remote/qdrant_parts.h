@@ -8,21 +8,13 @@
 
 #include "core/remote/answer.h"
 #include "core/remote/qdrant_store.h"
+#include "core/remote/store_errors.h"
 
 namespace nearfield {
 
 constexpr size_t kIdsAtOnce = 1'000;
 // What an answer may have by our own doing, well below what HttpClient takes.
 constexpr size_t kAnswerBytes = 16 << 20;
-
-inline Error invalid(std::string message, std::string value) {
-  return {Code::kInvalidArgument, std::move(message), std::move(value)};
-}
-
-inline Error dimension_mismatch(Code code, uint64_t expected, uint64_t got) {
-  return {code, "Vector dimension mismatch: expected " + std::to_string(expected) + ", got " + std::to_string(got),
-          std::to_string(got)};
-}
 
 // {"operation_id":1,"status":"completed"}: nothing else means that it is done.
 inline bool is_completed(const Json& result) {

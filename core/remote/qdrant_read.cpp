@@ -180,7 +180,7 @@ Result<std::vector<QdrantStore::Leg>> QdrantStore::legs_of(const StoreQuery& que
   const bool text = has_text && query.mode != SearchMode::kDense;
   const bool sparse = has_sparse && (query.mode == SearchMode::kAuto || query.mode == SearchMode::kHybrid);
   if (text && sparse) {
-    return Error{Code::kUnsupported, "a search takes a text or a sparse vector beside its vector, not both", ""};
+    return unsupported("a search takes a text or a sparse vector beside its vector, not both");
   }
   if (text && layout.text_vector.empty()) {
     return invalid("collection " + shown(options_.collection) +
@@ -203,10 +203,9 @@ Result<std::vector<QdrantStore::Leg>> QdrantStore::legs_of(const StoreQuery& que
     return invalid("search.minScore is a finite number", shown(*query.min_score));
   }
   if (query.nprobe > 0 || query.rescore > 0) {
-    return Error{Code::kUnsupported,
-                 query.nprobe > 0 ? "search.nprobe is for partitioned indexes; Qdrant's takes ef"
-                                  : "search.rescore: Qdrant decides itself how many candidates it scores again",
-                 std::to_string(query.nprobe > 0 ? query.nprobe : query.rescore)};
+    return unsupported(query.nprobe > 0 ? "search.nprobe is for partitioned indexes; Qdrant's takes ef"
+                                        : "search.rescore: Qdrant decides itself how many candidates it scores again",
+                       std::to_string(query.nprobe > 0 ? query.nprobe : query.rescore));
   }
 
   const bool hybrid = dense && (text || sparse);

@@ -14,10 +14,6 @@ namespace {
 
 constexpr uint64_t kSnapshotDeadlineMs = 600'000;
 
-Error invalid_option(std::string message, std::string_view value) {
-  return {Code::kInvalidConfig, std::move(message), shown(value)};
-}
-
 // Of collections, and of vectors in them.
 Status check_name(std::string_view what, std::string_view name, size_t most) {
   if (name.size() > most || !is_utf8(name)) {
@@ -91,15 +87,12 @@ std::string QdrantStore::path(std::string_view rest) const {
   return "/collections/" + percent_encoded(options_.collection) + std::string(rest);
 }
 
-Status QdrantStore::open() const {
-  if (!closed_) return {};
-  return Error{Code::kClosed, "the store of collection " + shown(options_.collection) + " was closed", ""};
-}
+Status QdrantStore::open() const { return check_open(closed_, options_.collection); }
 
 // What a status that is not 2xx means.
 Error QdrantStore::refusal(const HttpResponse& response) const {
   if (response.status == 404 && response.body.find("Not found: Collection") != std::string::npos) {
-    return {Code::kNotFound, "Collection '" + options_.collection + "' not found", shown(options_.collection)};
+    return no_collection(options_.collection);
   }
   if (std::optional<Error> dimensions = told_dimensions(response.body)) return *std::move(dimensions);
   Error error = http_.error_of(response);
@@ -222,8 +215,8 @@ Task<Result<QdrantFilter>> QdrantStore::compile(const Filter* filter) {
     const std::vector<std::string> names = split_qdrant_path(key);
     for (const QdrantFilter::Substring& substring : out.substrings) {
       if (substring.path != names) continue;
-      co_return Error{Code::kUnsupported,
-                      substring.clause + ": Qdrant has a full-text index on this field, and compares words there", ""};
+      co_return unsupported(substring.clause +
+                            ": Qdrant has a full-text index on this field, and compares words there");
     }
   }
   co_return std::move(out);

@@ -52,7 +52,7 @@ Status QdrantStore::check_sparse(const SparseVector& vector, std::string_view wh
   const QdrantLayout& layout = options_.layout;
   if (vector.empty() && vector.values.empty()) return {};
   if (layout.sparse_vector.empty()) {
-    return Error{Code::kUnsupported, std::string(what) + ": the collection was configured without sparse vectors", ""};
+    return unsupported(std::string(what) + ": the collection was configured without sparse vectors");
   }
   if (vector.indices.size() != vector.values.size()) {
     return invalid(std::string(what) + " has " + std::to_string(vector.indices.size()) + " indices and " +

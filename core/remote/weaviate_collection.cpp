@@ -115,9 +115,7 @@ Task<Result<EnsureReport>> WeaviateStore::ensure() {
 }
 
 Result<EnsureReport> WeaviateStore::compare(const Reply& described) const {
-  const auto mismatch = [&](std::string what) {
-    return Error{Code::kSchemaMismatch, "collection " + shown(options_.collection) + ' ' + std::move(what), ""};
-  };
+  const auto mismatch = [&](std::string_view what) { return schema_mismatch(options_.collection, what); };
   const Json* vectors = json_member(described.json, "vectorConfig");
   const Json* vector = vectors == nullptr ? nullptr : json_member(*vectors, "default");
   if (vector == nullptr) return mismatch("has no vector named \"default\"");

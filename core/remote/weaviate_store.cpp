@@ -17,10 +17,6 @@ constexpr size_t kMaxClassName = 255;
 constexpr size_t kMaxPropertyName = 230;
 constexpr unsigned kNotSince = 33;  // `Not` came with 1.33
 
-Error invalid_option(std::string message, std::string_view value) {
-  return {Code::kInvalidConfig, std::move(message), shown(value)};
-}
-
 std::optional<uint64_t> number_before(std::string_view text, size_t end) {
   size_t begin = end;
   while (begin > 0 && text[begin - 1] >= '0' && text[begin - 1] <= '9') --begin;
@@ -104,14 +100,9 @@ WeaviateStore::~WeaviateStore() = default;
 
 // Requests
 
-Status WeaviateStore::open() const {
-  if (!closed_) return {};
-  return Error{Code::kClosed, "the store of collection " + shown(options_.collection) + " was closed", ""};
-}
+Status WeaviateStore::open() const { return check_open(closed_, options_.collection); }
 
-Error WeaviateStore::missing() const {
-  return {Code::kNotFound, "Collection '" + options_.collection + "' not found", shown(options_.collection)};
-}
+Error WeaviateStore::missing() const { return no_collection(options_.collection); }
 
 // What a status that is not 2xx means.
 Error WeaviateStore::refusal(const HttpResponse& response) const {
