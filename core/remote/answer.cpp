@@ -1,8 +1,11 @@
 #include "core/remote/answer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
+
+#include "core/remote/ids.h"
 
 namespace nearfield {
 
@@ -24,9 +27,30 @@ const Json* json_member(const Json& json, std::string_view name) {
   return found == json.end() ? nullptr : &*found;
 }
 
+const Json* json_at(const Json& json, std::initializer_list<std::string_view> names) {
+  const Json* at = &json;
+  for (const std::string_view name : names) {
+    at = json_member(*at, name);
+    if (at == nullptr) break;
+  }
+  return at;
+}
+
 const std::string* string_member(const Json& json, std::string_view name) {
   const Json* member = json_member(json, name);
   return member != nullptr && member->is_string() ? &member->get_ref<const std::string&>() : nullptr;
+}
+
+std::optional<uint64_t> unsigned_member(const Json& json, std::string_view name) {
+  const Json* member = json_member(json, name);
+  return member != nullptr && member->is_number_unsigned() ? std::optional(member->get<uint64_t>()) : std::nullopt;
+}
+
+bool is_true(const Json* json) { return json != nullptr && *json == true; }
+
+std::string text_of(const Json* json) {
+  if (json == nullptr) return "(not told)";
+  return json->is_string() ? json->get_ref<const std::string&>() : shown_json(*json);
 }
 
 Error answer_has(std::string what) { return {Code::kRemoteProtocolError, std::move(what), ""}; }
@@ -42,6 +66,16 @@ Result<std::vector<float>> read_floats(const Json& json) {
     out.push_back(value);
   }
   return out;
+}
+
+std::optional<uint64_t> told_number(std::string_view words, size_t begin) {
+  const size_t end = std::min(words.find_first_not_of("0123456789", begin), words.size());
+  return parse_u64(words.substr(begin, end - begin));
+}
+
+std::optional<uint64_t> number_after(std::string_view words, std::string_view mark) {
+  const size_t at = words.find(mark);
+  return at == std::string_view::npos ? std::nullopt : told_number(words, at + mark.size());
 }
 
 }  // namespace nearfield

@@ -50,24 +50,22 @@ Task<Result<EnsureReport>> ChromaStore::ensure() {
 }
 
 Result<EnsureReport> ChromaStore::compare(const Reply& described) const {
-  const Json* configuration = json_member(described.json, "configuration_json");
   const Json* index = nullptr;
   for (const std::string_view kind : {"hnsw", "spann"}) {
-    const Json* found = configuration == nullptr ? nullptr : json_member(*configuration, kind);
+    const Json* found = json_at(described.json, {"configuration_json", kind});
     if (found != nullptr && found->is_object()) index = found;
   }
-  const Json* space = index == nullptr ? nullptr : json_member(*index, "space");
-  if (space == nullptr || !space->is_string()) return bad(described, "no `space` of an index");
-  const Json* metadata = json_member(described.json, "metadata");
-  const Json* noted = metadata == nullptr ? nullptr : json_member(*metadata, kDimensionKey);
+  const std::string* space = index == nullptr ? nullptr : string_member(*index, "space");
+  if (space == nullptr) return bad(described, "no `space` of an index");
+  const Json* noted = json_at(described.json, {"metadata", kDimensionKey});
   size_t dimension = dimension_;
   if (dimension == 0 && noted != nullptr && noted->is_number_unsigned()) dimension = noted->get<size_t>();
   if (options_.dimension > 0 && dimension > 0 && dimension != options_.dimension) {
     return dimension_mismatch(Code::kSchemaMismatch, options_.dimension, dimension);
   }
   if (*space != space_name(options_.metric)) {
-    return schema_mismatch(options_.collection, "compares by " + shown(space->get_ref<const std::string&>()) +
-                                                    ", not by " + shown(space_name(options_.metric)));
+    return schema_mismatch(options_.collection,
+                           "compares by " + shown(*space) + ", not by " + shown(space_name(options_.metric)));
   }
   EnsureReport report;
   const auto compare_one = [&](std::string name, size_t asked, std::string_view member) {

@@ -30,14 +30,8 @@ Status check_name(std::string_view name) {
 
 // "Collection expecting embedding with dimension of 3, got 2"
 std::optional<Error> told_dimensions(std::string_view body) {
-  const auto number_after = [&](std::string_view mark) -> std::optional<uint64_t> {
-    size_t at = body.find(mark);
-    if (at == std::string_view::npos) return std::nullopt;
-    at += mark.size();
-    return parse_u64(body.substr(at, std::min(body.find_first_not_of("0123456789", at), body.size()) - at));
-  };
-  const std::optional<uint64_t> expected = number_after("expecting embedding with dimension of "),
-                                got = number_after(", got ");
+  const std::optional<uint64_t> expected = number_after(body, "expecting embedding with dimension of "),
+                                got = number_after(body, ", got ");
   if (!expected || !got) return std::nullopt;
   return dimension_mismatch(Code::kDimensionMismatch, *expected, *got);
 }
@@ -148,11 +142,9 @@ Task<Result<ChromaStore::Reply>> ChromaStore::post(std::string rest, std::string
 Task<Status> ChromaStore::find_tenant() {
   if (!tenant_.empty()) co_return Status();
   CO_ASSIGN_OR_RETURN(const Reply reply, co_await call({.method = "GET", .path = "/api/v2/auth/identity", .body = {}}));
-  const Json* tenant = json_member(reply.json, "tenant");
-  if (tenant == nullptr || !tenant->is_string() || tenant->get_ref<const std::string&>().empty()) {
-    co_return bad(reply, "no `tenant`");
-  }
-  tenant_ = tenant->get_ref<const std::string&>();
+  const std::string* tenant = string_member(reply.json, "tenant");
+  if (tenant == nullptr || tenant->empty()) co_return bad(reply, "no `tenant`");
+  tenant_ = *tenant;
   co_return Status();
 }
 
@@ -171,10 +163,8 @@ Task<Result<ChromaStore::Reply>> ChromaStore::describe() {
     if (described.code() == Code::kNotFound) forget();
     co_return std::move(described);
   }
-  const Json* id = json_member(described->json, "id");
-  if (id == nullptr || !id->is_string() || !is_uuid(id->get_ref<const std::string&>())) {
-    co_return bad(*described, "no UUID in `id`");
-  }
+  const std::string* id = string_member(described->json, "id");
+  if (id == nullptr || !is_uuid(*id)) co_return bad(*described, "no UUID in `id`");
   size_t dimension = 0;
   if (const Json* told = json_member(described->json, "dimension"); told != nullptr && !told->is_null()) {
     if (!told->is_number_unsigned() || told->get<uint64_t>() == 0 || told->get<uint64_t>() > UINT32_MAX) {
@@ -182,7 +172,7 @@ Task<Result<ChromaStore::Reply>> ChromaStore::describe() {
     }
     dimension = told->get<size_t>();
   }
-  uuid_ = id->get_ref<const std::string&>();
+  uuid_ = *id;
   dimension_ = dimension;
   co_return std::move(described);
 }
@@ -191,11 +181,9 @@ Task<Status> ChromaStore::read_limits() {
   if (max_batch_ > 0) co_return Status();
   CO_ASSIGN_OR_RETURN(const Reply reply,
                       co_await call({.method = "GET", .path = "/api/v2/pre-flight-checks", .body = {}}));
-  const Json* most = json_member(reply.json, "max_batch_size");
-  if (most == nullptr || !most->is_number_unsigned() || most->get<uint64_t>() == 0) {
-    co_return bad(reply, "no `max_batch_size`");
-  }
-  max_batch_ = static_cast<size_t>(std::min<uint64_t>(most->get<uint64_t>(), kMaxBatchPoints));
+  const uint64_t most = unsigned_member(reply.json, "max_batch_size").value_or(0);
+  if (most == 0) co_return bad(reply, "no `max_batch_size`");
+  max_batch_ = static_cast<size_t>(std::min<uint64_t>(most, kMaxBatchPoints));
   co_return Status();
 }
 Task<Result<bool>> ChromaStore::drop() {

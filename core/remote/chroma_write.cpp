@@ -197,8 +197,7 @@ Task<Result<uint64_t>> ChromaStore::remove_matching(Filter filter) {
                       co_await post("/delete", "{\"where\":" + compiled.where + '}', RetryClass::kUnsafe));
   if (!reply.json.is_object()) co_return bad(reply, "no object");
   // Servers before 1.5.5 do not say.
-  const Json* deleted = json_member(reply.json, "deleted");
-  co_return deleted != nullptr && deleted->is_number_unsigned() ? deleted->get<uint64_t>() : uint64_t{found.size()};
+  co_return unsigned_member(reply.json, "deleted").value_or(found.size());
 }
 
 Task<Status> ChromaStore::clear() {
@@ -211,8 +210,7 @@ Task<Status> ChromaStore::clear() {
   for (uint64_t done = 0; done <= count; done += max_batch_) {
     CO_ASSIGN_OR_RETURN(const Reply reply, co_await post("/delete", body, RetryClass::kUnsafe));
     if (!reply.json.is_object()) co_return bad(reply, "no object");
-    const Json* deleted = json_member(reply.json, "deleted");
-    if (deleted == nullptr || !deleted->is_number_unsigned() || deleted->get<uint64_t>() < max_batch_) break;
+    if (unsigned_member(reply.json, "deleted").value_or(0) < max_batch_) break;
   }
   co_return Status();
 }

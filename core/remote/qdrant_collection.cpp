@@ -21,11 +21,6 @@ std::string_view distance_name(Metric metric) {
   return "";
 }
 
-std::string text_of(const Json* json) {
-  if (json == nullptr) return "(not told)";
-  return json->is_string() ? json->get_ref<const std::string&>() : shown_json(*json);
-}
-
 }  // namespace
 
 std::string QdrantStore::create_body() const {
@@ -117,16 +112,16 @@ Result<EnsureReport> QdrantStore::compare(const Reply& described) const {
     return mismatch(layout.vector.empty() ? "has vectors with names, and none without"
                                           : "has no vector named " + shown(layout.vector));
   }
-  const Json* size = json_member(*vector, "size");
-  const Json* distance = json_member(*vector, "distance");
-  if (size == nullptr || !size->is_number_unsigned() || distance == nullptr || !distance->is_string()) {
+  const std::optional<uint64_t> size = unsigned_member(*vector, "size");
+  const std::string* distance = string_member(*vector, "distance");
+  if (!size || distance == nullptr) {
     return bad(described, "a vector without `size` and `distance`");
   }
-  if (layout.dimension > 0 && size->get<uint64_t>() != layout.dimension) {
-    return dimension_mismatch(Code::kSchemaMismatch, layout.dimension, size->get<uint64_t>());
+  if (layout.dimension > 0 && *size != layout.dimension) {
+    return dimension_mismatch(Code::kSchemaMismatch, layout.dimension, *size);
   }
   if (*distance != distance_name(layout.metric)) {
-    return mismatch("compares by " + text_of(distance) + ", not by " + std::string(distance_name(layout.metric)));
+    return mismatch("compares by " + *distance + ", not by " + std::string(distance_name(layout.metric)));
   }
   if (const Json* multi = json_member(*vector, "multivector_config"); multi != nullptr && !multi->is_null()) {
     return mismatch("has several vectors in each point");
@@ -142,13 +137,12 @@ Result<EnsureReport> QdrantStore::compare(const Reply& described) const {
     if (name.empty()) continue;
     const Json* found = sparse == nullptr ? nullptr : json_member(*sparse, name);
     if (found == nullptr) return mismatch("has no sparse vector named " + shown(name));
-    const Json* modifier = json_member(*found, "modifier");
+    const std::string* modifier = string_member(*found, "modifier");
     const bool idf = modifier != nullptr && *modifier == "idf";
     if (idf != (name == layout.text_vector)) {
       return mismatch("has the sparse vector " + shown(name) + (idf ? " with idf" : " without idf"));
     }
-    const Json* index = json_member(*found, "index");
-    const Json* type = index == nullptr ? nullptr : json_member(*index, "datatype");
+    const Json* type = json_at(*found, {"index", "datatype"});
     const bool half = type != nullptr && *type == "float16";
     if (half != options_.sparse_float16) {
       report.differences.push_back(
@@ -157,29 +151,24 @@ Result<EnsureReport> QdrantStore::compare(const Reply& described) const {
   }
   const Json* datatype = json_member(*vector, "datatype");
   if (datatype != nullptr && !datatype->is_null()) compare_one("datatype", "float32", datatype);
-  const auto flag = [](const Json* found) { return found != nullptr && *found == true; };
   const auto compare_flag = [&](std::string name, bool asked, bool found) {
     if (asked == found) return;
     report.differences.push_back({std::move(name), asked ? "true" : "false", found ? "true" : "false"});
   };
-  compare_flag("on_disk", options_.vectors_on_disk, flag(json_member(*vector, "on_disk")));
-  compare_flag("on_disk_payload", options_.payload_on_disk, flag(json_member(*params, "on_disk_payload")));
+  compare_flag("on_disk", options_.vectors_on_disk, is_true(json_member(*vector, "on_disk")));
+  compare_flag("on_disk_payload", options_.payload_on_disk, is_true(json_member(*params, "on_disk_payload")));
   // A vector's own settings stand before those of the collection.
   const auto hnsw = [&](std::string_view name) {
-    const Json* own = json_member(*vector, "hnsw_config");
-    const Json* found = own == nullptr ? nullptr : json_member(*own, name);
-    if (found != nullptr && !found->is_null()) return found;
-    const Json* all = json_member(*config, "hnsw_config");
-    return all == nullptr ? nullptr : json_member(*all, name);
+    const Json* own = json_at(*vector, {"hnsw_config", name});
+    return own != nullptr && !own->is_null() ? own : json_at(*config, {"hnsw_config", name});
   };
   if (options_.m > 0) compare_one("m", std::to_string(options_.m), hnsw("m"));
   if (options_.ef_construct > 0) {
     compare_one("ef_construct", std::to_string(options_.ef_construct), hnsw("ef_construct"));
   }
   if (options_.indexing_threshold) {
-    const Json* optimizers = json_member(*config, "optimizer_config");
     compare_one("indexing_threshold", std::to_string(*options_.indexing_threshold),
-                optimizers == nullptr ? nullptr : json_member(*optimizers, "indexing_threshold"));
+                json_at(*config, {"optimizer_config", "indexing_threshold"}));
   }
   return report;
 }
@@ -216,9 +205,9 @@ Task<Status> QdrantStore::learn_dimension() {
   if (layout.dimension > 0) co_return Status();
   CO_ASSIGN_OR_RETURN(const Reply described, co_await fetch(""));
   CO_RETURN_IF_ERROR(compare(described));
-  const Json& vectors = *json_member(*json_member(*json_member(described.result(), "config"), "params"), "vectors");
+  const Json& vectors = *json_at(described.result(), {"config", "params", "vectors"});
   const Json& vector = layout.vector.empty() ? vectors : *json_member(vectors, layout.vector);
-  layout.dimension = json_member(vector, "size")->get<size_t>();
+  layout.dimension = static_cast<size_t>(*unsigned_member(vector, "size"));
   co_return Status();
 }
 

@@ -18,13 +18,13 @@ constexpr size_t kAnswerBytes = 16 << 20;
 
 // {"operation_id":1,"status":"completed"}: nothing else means that it is done.
 inline bool is_completed(const Json& result) {
-  const Json* status = json_member(result, "status");
-  return status != nullptr && status->is_string() && *status == "completed";
+  const std::string* status = string_member(result, "status");
+  return status != nullptr && *status == "completed";
 }
 
 // Taken, and to be done later.
 inline bool is_pending(const Json& result) {
-  const Json* status = json_member(result, "status");
+  const std::string* status = string_member(result, "status");
   return status != nullptr && (*status == "acknowledged" || *status == "wait_timeout");
 }
 

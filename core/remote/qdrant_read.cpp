@@ -46,9 +46,9 @@ struct QdrantStore::Ranked {
 Task<Result<uint64_t>> QdrantStore::count_matching(const QdrantFilter& filter) {
   std::string body = filter.everything ? "{" : "{\"filter\":" + filter.text + ',';
   CO_ASSIGN_OR_RETURN(const Reply reply, co_await post("/points/count", std::move(body) + "\"exact\":true}"));
-  const Json* count = json_member(reply.result(), "count");
-  if (count == nullptr || !count->is_number_unsigned()) co_return bad(reply, "no `count`");
-  co_return count->get<uint64_t>();
+  const std::optional<uint64_t> count = unsigned_member(reply.result(), "count");
+  if (!count) co_return bad(reply, "no `count`");
+  co_return *count;
 }
 
 Task<Result<uint64_t>> QdrantStore::count(std::optional<Filter> filter) {

@@ -28,21 +28,10 @@ Status check_name(std::string_view what, std::string_view name, size_t most) {
   return {};
 }
 
-std::string index_type_of(const Json& described) {
-  const Json* type = json_member(described, "data_type");
-  return type != nullptr && type->is_string() ? type->get_ref<const std::string&>() : "";
-}
-
 // "Vector dimension error: expected dim: 4, got 3"
 std::optional<Error> told_dimensions(std::string_view body) {
-  const auto number_after = [&](std::string_view mark) -> std::optional<uint64_t> {
-    size_t at = body.find(mark);
-    if (at == std::string_view::npos) return std::nullopt;
-    at += mark.size();
-    return parse_u64(body.substr(at, std::min(body.find_first_not_of("0123456789", at), body.size()) - at));
-  };
   if (body.find("Vector dimension error") == std::string_view::npos) return std::nullopt;
-  const std::optional<uint64_t> expected = number_after("expected dim: "), got = number_after(", got ");
+  const std::optional<uint64_t> expected = number_after(body, "expected dim: "), got = number_after(body, ", got ");
   if (!expected || !got) return std::nullopt;
   return dimension_mismatch(Code::kDimensionMismatch, *expected, *got);
 }
@@ -149,9 +138,9 @@ Task<Result<StoreInfo>> QdrantStore::info() {
     CO_ASSIGN_OR_RETURN(const HttpResponse root, co_await http_.send({.method = "GET", .path = "/", .body = {}}));
     if (root.status >= 300) co_return refusal(root);
     CO_ASSIGN_OR_RETURN(const Json json, read_answer(http_, root));
-    const Json* version = json_member(json, "version");
-    if (version == nullptr || !version->is_string()) co_return http_.protocol_error(root, "no `version`");
-    out.version = version->get_ref<const std::string&>();
+    const std::string* version = string_member(json, "version");
+    if (version == nullptr) co_return http_.protocol_error(root, "no `version`");
+    out.version = *version;
   }
   CO_ASSIGN_OR_RETURN(const Reply described, co_await fetch(""));
   Json details = Json::object();
@@ -211,7 +200,7 @@ Task<Result<QdrantFilter>> QdrantStore::compile(const Filter* filter) {
   const Json* schema = json_member(described.result(), "payload_schema");
   if (schema == nullptr || !schema->is_object()) co_return bad(described, "no `payload_schema`");
   for (const auto& [key, value] : schema->items()) {
-    if (index_type_of(value) != "text") continue;
+    if (const std::string* type = string_member(value, "data_type"); type == nullptr || *type != "text") continue;
     const std::vector<std::string> names = split_qdrant_path(key);
     for (const QdrantFilter::Substring& substring : out.substrings) {
       if (substring.path != names) continue;
@@ -227,15 +216,13 @@ Task<Result<QdrantFilter>> QdrantStore::compile(const Filter* filter) {
 namespace {
 
 std::optional<Snapshot> read_snapshot(const Json& json) {
-  const Json* name = json_member(json, "name");
-  const Json* size = json_member(json, "size");
-  const Json* created = json_member(json, "creation_time");
-  if (name == nullptr || !name->is_string() || name->get_ref<const std::string&>().empty()) return std::nullopt;
-  if (size == nullptr || !size->is_number_unsigned()) return std::nullopt;
+  const std::string* name = string_member(json, "name");
+  const std::optional<uint64_t> size = unsigned_member(json, "size");
+  if (name == nullptr || name->empty() || !size) return std::nullopt;
   Snapshot out;
-  out.name = name->get_ref<const std::string&>();
-  out.bytes = size->get<uint64_t>();
-  if (created != nullptr && created->is_string()) out.created = created->get_ref<const std::string&>();
+  out.name = *name;
+  out.bytes = *size;
+  if (const std::string* created = string_member(json, "creation_time")) out.created = *created;
   return out;
 }
 

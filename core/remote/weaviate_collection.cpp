@@ -16,11 +16,6 @@ std::string_view distance_name(Metric metric) {
   return "";
 }
 
-std::string text_of(const Json* json) {
-  if (json == nullptr) return "(not told)";
-  return json->is_string() ? json->get_ref<const std::string&>() : shown_json(*json);
-}
-
 // A property as it is declared.
 struct Property {
   std::string name;
@@ -116,23 +111,19 @@ Task<Result<EnsureReport>> WeaviateStore::ensure() {
 
 Result<EnsureReport> WeaviateStore::compare(const Reply& described) const {
   const auto mismatch = [&](std::string_view what) { return schema_mismatch(options_.collection, what); };
-  const Json* vectors = json_member(described.json, "vectorConfig");
-  const Json* vector = vectors == nullptr ? nullptr : json_member(*vectors, "default");
+  const Json* vector = json_at(described.json, {"vectorConfig", "default"});
   if (vector == nullptr) return mismatch("has no vector named \"default\"");
   const Json* vectorizer = json_member(*vector, "vectorizer");
   if (vectorizer == nullptr || json_member(*vectorizer, "none") == nullptr) {
     return mismatch("makes vectors itself: its vectorizer is " + text_of(vectorizer));
   }
   const Json* index = json_member(*vector, "vectorIndexConfig");
-  const Json* distance = index == nullptr ? nullptr : json_member(*index, "distance");
-  if (distance == nullptr || !distance->is_string()) return bad(described, "a vector without `distance`");
+  const std::string* distance = index == nullptr ? nullptr : string_member(*index, "distance");
+  if (distance == nullptr) return bad(described, "a vector without `distance`");
   if (*distance != distance_name(options_.metric)) {
-    return mismatch("compares by " + text_of(distance) + ", not by " + std::string(distance_name(options_.metric)));
+    return mismatch("compares by " + *distance + ", not by " + std::string(distance_name(options_.metric)));
   }
-  const Json* tenancy = json_member(described.json, "multiTenancyConfig");
-  if (const Json* on = tenancy == nullptr ? nullptr : json_member(*tenancy, "enabled"); on != nullptr && *on == true) {
-    return mismatch("has tenants");
-  }
+  if (is_true(json_at(described.json, {"multiTenancyConfig", "enabled"}))) return mismatch("has tenants");
   const Json* declared = json_member(described.json, "properties");
   if (declared == nullptr || !declared->is_array()) return bad(described, "no `properties`");
   for (const Property& property : properties_of(options_)) {
@@ -141,15 +132,12 @@ Result<EnsureReport> WeaviateStore::compare(const Reply& described) const {
       return name != nullptr && *name == property.name;
     });
     if (there == declared->end()) return mismatch("has no property " + shown(property.name));
-    const auto flag = [&](std::string_view name) {
-      const Json* found = json_member(*there, name);
-      return found != nullptr && *found == true;
-    };
     const Json* type = json_member(*there, "dataType");
     const std::string* tokenization = string_member(*there, "tokenization");
     if (type == nullptr || *type != Json::array({std::string(property.type)}) ||
         (!property.tokenization.empty() && (tokenization == nullptr || *tokenization != property.tokenization)) ||
-        (property.filterable && !flag("indexFilterable")) || (property.searchable && !flag("indexSearchable"))) {
+        (property.filterable && !is_true(json_member(*there, "indexFilterable"))) ||
+        (property.searchable && !is_true(json_member(*there, "indexSearchable")))) {
       return mismatch("has the property " + shown(property.name) + ", but not as this store makes it");
     }
   }
@@ -166,9 +154,8 @@ Result<EnsureReport> WeaviateStore::compare(const Reply& described) const {
   compare_one("ef_construct", options_.ef_construct, "efConstruction");
   compare_one("ef", options_.ef, "ef");
   for (const std::string_view code : {"pq", "bq", "sq", "rq"}) {
-    const Json* config = json_member(*index, code);
-    const Json* on = config == nullptr ? nullptr : json_member(*config, "enabled");
-    if (on != nullptr && *on == true) report.differences.push_back({"quantization", "none", std::string(code)});
+    if (!is_true(json_at(*index, {code, "enabled"}))) continue;
+    report.differences.push_back({"quantization", "none", std::string(code)});
   }
   return report;
 }
@@ -177,11 +164,8 @@ Result<EnsureReport> WeaviateStore::compare(const Reply& described) const {
 Task<Result<size_t>> WeaviateStore::stored_dimension(const Json& described) {
   if (const std::string* description = string_member(described, "description")) {
     const Result<Json> ours = parse_json(*description, "description");
-    const Json* dimension = ours.ok() ? json_member(*ours, "dimension") : nullptr;
-    if (dimension != nullptr && dimension->is_number_unsigned()) {
-      const auto told = dimension->get<uint64_t>();
-      if (told > 0 && told <= UINT32_MAX) co_return static_cast<size_t>(told);
-    }
+    const uint64_t told = ours.ok() ? unsigned_member(*ours, "dimension").value_or(0) : 0;
+    if (told > 0 && told <= UINT32_MAX) co_return static_cast<size_t>(told);
   }
   // The server compares a vector with those that it has, if any, and says how long they are.
   std::vector<std::string> query = {"{Get{" + class_ + "(nearVector:{vector:[1]},limit:1){_additional{id}}}}"};

@@ -24,9 +24,6 @@ constexpr StoreParts kNoParts{.payload = false, .text = false, .vector = false};
 
 inline bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
-// The number that begins at `begin`.
-std::optional<uint64_t> number_at(std::string_view text, size_t begin);
-
 // What the server says of a vector that is not as long as those that it has.
 struct Dimensions {
   uint64_t stored = 0, given = 0;

@@ -146,8 +146,7 @@ Result<WeaviateRecord> read_weaviate_object(const Json& object, const WeaviateLa
     }
   }
   if (!parts.vector) return out;
-  const Json* vectors = json_member(*additional, "vectors");
-  const Json* vector = vectors == nullptr ? nullptr : json_member(*vectors, "default");
+  const Json* vector = json_at(*additional, {"vectors", "default"});
   if (vector == nullptr || vector->is_null()) return out;
   ASSIGN_OR_RETURN(point.vector, read_floats(*vector));
   if (dimension > 0 && !point.vector.empty() && point.vector.size() != dimension) {

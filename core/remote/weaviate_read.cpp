@@ -15,8 +15,7 @@ Task<Result<uint64_t>> WeaviateStore::count_matching(const WeaviateCondition& wh
                                     "{meta{count}}}}"};
   CO_ASSIGN_OR_RETURN(const Reply reply, co_await ask(std::move(query)));
   CO_ASSIGN_OR_RETURN(const Json* list, found(reply, reply.json, "Aggregate"));
-  const Json* meta = list->size() == 1 ? json_member((*list)[0], "meta") : nullptr;
-  const Json* count = meta == nullptr ? nullptr : json_member(*meta, "count");
+  const Json* count = list->size() == 1 ? json_at((*list)[0], {"meta", "count"}) : nullptr;
   if (count == nullptr || !count->is_number_unsigned()) co_return bad(reply, "no `count`");
   co_return count->get<uint64_t>();
 }

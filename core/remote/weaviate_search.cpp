@@ -155,11 +155,8 @@ Task<Result<bool>> WeaviateStore::check_exact(const WeaviateCondition& where) {
   }
   CO_ASSIGN_OR_RETURN(const Reply there, co_await described());
   uint64_t cutoff = kFlatCutoff;
-  const Json* at = &there.json;
-  for (const std::string_view name : {"vectorConfig", "default", "vectorIndexConfig", "flatSearchCutoff"}) {
-    at = at == nullptr ? nullptr : json_member(*at, name);
-  }
-  if (at != nullptr && at->is_number_unsigned()) cutoff = at->get<uint64_t>();
+  const Json* told = json_at(there.json, {"vectorConfig", "default", "vectorIndexConfig", "flatSearchCutoff"});
+  if (told != nullptr && told->is_number_unsigned()) cutoff = told->get<uint64_t>();
   CO_ASSIGN_OR_RETURN(uint64_t count, co_await count_matching({}));
   if (count < cutoff) co_return true;
   if (where.kind != WeaviateCondition::Kind::kAll) {

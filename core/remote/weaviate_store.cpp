@@ -17,6 +17,7 @@ constexpr size_t kMaxClassName = 255;
 constexpr size_t kMaxPropertyName = 230;
 constexpr unsigned kNotSince = 33;  // `Not` came with 1.33
 
+// The number that ends before `end`.
 std::optional<uint64_t> number_before(std::string_view text, size_t end) {
   size_t begin = end;
   while (begin > 0 && text[begin - 1] >= '0' && text[begin - 1] <= '9') --begin;
@@ -25,25 +26,18 @@ std::optional<uint64_t> number_before(std::string_view text, size_t end) {
 
 }  // namespace
 
-std::optional<uint64_t> number_at(std::string_view text, size_t begin) {
-  size_t end = begin;
-  while (end < text.size() && text[end] >= '0' && text[end] <= '9') ++end;
-  return parse_u64(text.substr(begin, end - begin));
-}
-
 // "4 vs 3: vector lengths don't match", "new node has a vector with length 3. Existing nodes have vectors with length
 // 4"
 std::optional<Dimensions> told_dimensions(std::string_view words) {
   constexpr std::string_view kVs = " vs ", kGiven = "a vector with length ", kStored = "have vectors with length ";
   std::optional<uint64_t> stored, given;
-  if (const size_t at = words.find(kGiven), other = words.find(kStored);
-      at != std::string_view::npos && other != std::string_view::npos) {
-    given = number_at(words, at + kGiven.size());
-    stored = number_at(words, other + kStored.size());
-  } else if (words.find("vector lengths don't match") != std::string_view::npos) {
+  if (has(words, kGiven) && has(words, kStored)) {
+    given = number_after(words, kGiven);
+    stored = number_after(words, kStored);
+  } else if (has(words, "vector lengths don't match")) {
     if (const size_t vs = words.rfind(kVs); vs != std::string_view::npos) {
       stored = number_before(words, vs);
-      given = number_at(words, vs + kVs.size());
+      given = told_number(words, vs + kVs.size());
     }
   }
   if (!stored || !given) return std::nullopt;
@@ -170,9 +164,7 @@ Result<const Json*> WeaviateStore::found(const Reply& reply, const Json& answer,
   if (const Json* errors = json_member(answer, "errors"); errors != nullptr && !errors->is_null()) {
     return graphql_error(reply, *errors);
   }
-  const Json* data = json_member(answer, "data");
-  const Json* inner = data == nullptr ? nullptr : json_member(*data, root);
-  const Json* list = inner == nullptr ? nullptr : json_member(*inner, class_);
+  const Json* list = json_at(answer, {"data", root, class_});
   if (list == nullptr || !list->is_array()) return bad(reply, "no list of the class in `data`");
   return list;
 }
@@ -264,8 +256,8 @@ Task<Result<WeaviateFilter>> WeaviateStore::compile(const Filter* filter) {
   if (!out.needs_not.empty()) {
     CO_ASSIGN_OR_RETURN(const std::string told, co_await version());
     const size_t dot = told.find('.');
-    const std::optional<uint64_t> major = number_at(told, 0);
-    const std::optional<uint64_t> minor = dot == std::string::npos ? std::nullopt : number_at(told, dot + 1);
+    const std::optional<uint64_t> major = told_number(told, 0);
+    const std::optional<uint64_t> minor = dot == std::string::npos ? std::nullopt : told_number(told, dot + 1);
     if (!major || !minor || (*major == 1 && *minor < kNotSince) || *major == 0) {
       co_return unsupported(out.needs_not + ": Weaviate has `Not` from 1." + std::to_string(kNotSince) +
                             " on, and this is " + shown(told));

@@ -58,8 +58,7 @@ class WeaviateStore::UpsertJob : public BatchJob {
  private:
   void fail(const Json& result, size_t item, BatchReport& report) const {
     std::string words;
-    const Json* errors = json_member(result, "errors");
-    const Json* list = errors == nullptr ? nullptr : json_member(*errors, "error");
+    const Json* list = json_at(result, {"errors", "error"});
     if (list != nullptr && list->is_array() && !list->empty()) {
       if (const std::string* message = string_member((*list)[0], "message")) words = *message;
     }
@@ -128,10 +127,8 @@ Task<Result<uint64_t>> WeaviateStore::remove_where(std::string where, RetryClass
     CO_ASSIGN_OR_RETURN(const Reply reply,
                         co_await call({.method = "DELETE", .path = "/v1/batch/objects", .body = body, .retry = retry}));
     const Json* results = json_member(reply.json, "results");
-    const auto number = [&](std::string_view name) -> std::optional<uint64_t> {
-      const Json* value = results == nullptr ? nullptr : json_member(*results, name);
-      if (value == nullptr || !value->is_number_unsigned()) return std::nullopt;
-      return value->get<uint64_t>();
+    const auto number = [&](std::string_view name) {
+      return results == nullptr ? std::nullopt : unsigned_member(*results, name);
     };
     const std::optional<uint64_t> matches = number("matches"), limit = number("limit"), gone = number("successful"),
                                   failed = number("failed");
