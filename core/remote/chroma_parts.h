@@ -20,7 +20,6 @@ constexpr size_t kIdsAtOnce = 1'000;
 constexpr size_t kMostCounted = 1 << 24;
 // What an answer may have by our own doing, well below what HttpClient takes.
 constexpr size_t kAnswerBytes = 16 << 20;
-constexpr StoreParts kNothing{.payload = false, .text = false, .vector = false};
 
 // ["a","b"]
 std::string quoted_list(std::span<const std::string> texts);

@@ -2,12 +2,12 @@
 #include <iterator>
 #include <optional>
 #include <set>
-#include <unordered_map>
 #include <unordered_set>
 
 #include "core/base/sort.h"
 #include "core/collection/point_check.h"
 #include "core/remote/chroma_parts.h"
+#include "core/remote/hits.h"
 #include "core/remote/ids.h"
 
 namespace nearfield {
@@ -104,13 +104,7 @@ Task<Result<std::vector<StorePoint>>> ChromaStore::records(std::vector<std::stri
 Task<Result<std::vector<StorePoint>>> ChromaStore::in_order(std::vector<std::string> ids, StoreParts parts) {
   const std::set<std::string> wanted(ids.begin(), ids.end());
   CO_ASSIGN_OR_RETURN(const std::vector<StorePoint> found, co_await records({wanted.begin(), wanted.end()}, parts));
-  std::unordered_map<std::string_view, const StorePoint*> by_id;
-  for (const StorePoint& point : found) by_id.emplace(point.id, &point);
-  std::vector<StorePoint> out;
-  for (const std::string& id : ids) {
-    if (const auto point = by_id.find(id); point != by_id.end()) out.push_back(*point->second);
-  }
-  co_return std::move(out);
+  co_return in_order_of(ids, found);
 }
 
 Task<Result<std::vector<StorePoint>>> ChromaStore::get(std::vector<std::string> ids, StoreParts parts) {
@@ -127,7 +121,7 @@ Task<Result<std::vector<std::string>>> ChromaStore::matching(std::string where, 
   if (!where.empty()) body += ",\"where\":" + where;
   CO_ASSIGN_OR_RETURN(const Reply reply, co_await post("/get", std::move(body) + '}'));
   CO_ASSIGN_OR_RETURN(std::vector<StorePoint> points,
-                      read_points(reply, kNothing, static_cast<size_t>(limit), std::nullopt));
+                      read_points(reply, kNoParts, static_cast<size_t>(limit), std::nullopt));
   std::vector<std::string> out;
   out.reserve(points.size());
   for (StorePoint& point : points) out.push_back(std::move(point.id));
@@ -244,7 +238,7 @@ Task<Result<StorePage>> ChromaStore::scroll(std::optional<Filter> filter, std::s
     std::move(found.begin(), found.end(), std::back_inserter(ids));
   }
   if (ids.empty()) co_return std::move(page);
-  if (parts.payload || parts.text || parts.vector) {
+  if (wants_any(parts)) {
     CO_ASSIGN_OR_RETURN(page.points, co_await in_order(std::move(ids), parts));
     co_return std::move(page);
   }

@@ -2,9 +2,9 @@
 #include <cmath>
 #include <map>
 
-#include "core/base/sort.h"
 #include "core/collection/point_check.h"
 #include "core/remote/chroma_parts.h"
+#include "core/remote/hits.h"
 #include "core/remote/score.h"
 
 namespace nearfield {
@@ -15,10 +15,6 @@ constexpr size_t kMostScoredHere = 100'000;
 
 ServerScale scale_of(Metric metric) {
   return metric == Metric::kEuclidean ? ServerScale::kSquaredDistance : ServerScale::kOneMinus;
-}
-
-bool comes_first(const StoreHit& a, const StoreHit& b) {
-  return a.score != b.score ? a.score > b.score : a.point.id < b.point.id;
 }
 
 }  // namespace
@@ -74,13 +70,11 @@ Status ChromaStore::check_query(const StoreQuery& query) const {
 
 // Hits from the first on, in any order, become those that the query asked for.
 void ChromaStore::finish(std::vector<StoreHit>& hits, const StoreQuery& query) const {
-  heap_sort(hits, comes_first);
+  sort_hits(hits);
   hits.resize(std::min(hits.size(), query.offset + query.k));
   hits.erase(hits.begin(), hits.begin() + static_cast<ptrdiff_t>(std::min(query.offset, hits.size())));
-  for (size_t i = 0; i < hits.size(); ++i) hits[i].dense = LegScore{hits[i].score, query.offset + i + 1};
-  if (query.min_score) {
-    std::erase_if(hits, [&](const StoreHit& hit) { return hit.score < *query.min_score; });
-  }
+  set_leg(hits, &StoreHit::dense, query.offset);
+  drop_below(hits, query.min_score);
 }
 
 // One request for queries that differ in their vectors alone, or several where its answer is too long.
@@ -157,17 +151,9 @@ Task<Result<std::vector<StoreHit>>> ChromaStore::search_exactly(const StoreQuery
     }
   }
   finish(hits, query);
-  if (hits.empty() || (!query.parts.payload && !query.parts.text && !query.parts.vector)) co_return std::move(hits);
-  std::vector<std::string> best;
-  for (const StoreHit& hit : hits) best.push_back(hit.point.id);
-  CO_ASSIGN_OR_RETURN(std::vector<StorePoint> points, co_await in_order(std::move(best), query.parts));
-  // One that was removed in between is a hit no more.
-  size_t next = 0;
-  std::erase_if(hits, [&](StoreHit& hit) {
-    if (next == points.size() || points[next].id != hit.point.id) return true;
-    hit.point = std::move(points[next++]);
-    return false;
-  });
+  if (hits.empty() || !wants_any(query.parts)) co_return std::move(hits);
+  CO_ASSIGN_OR_RETURN(std::vector<StorePoint> points, co_await in_order(ids_of(hits), query.parts));
+  set_points(hits, std::move(points));
   co_return std::move(hits);
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/collection/point_check.h"
 #include "core/remote/chroma_parts.h"
+#include "core/remote/hits.h"
 
 namespace nearfield {
 
@@ -170,7 +171,7 @@ Task<Result<uint64_t>> ChromaStore::remove(std::vector<std::string> ids) {
   CO_RETURN_IF_ERROR(co_await read_limits());
   const std::set<std::string> wanted(std::make_move_iterator(ids.begin()), std::make_move_iterator(ids.end()));
   // The server counts what it is asked for, there or not.
-  CO_ASSIGN_OR_RETURN(const std::vector<StorePoint> found, co_await records({wanted.begin(), wanted.end()}, kNothing));
+  CO_ASSIGN_OR_RETURN(const std::vector<StorePoint> found, co_await records({wanted.begin(), wanted.end()}, kNoParts));
   std::vector<std::string> there;
   for (const StorePoint& point : found) there.push_back(point.id);
   const size_t at_once = std::min(kIdsAtOnce, max_batch_);

@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <cmath>
-#include <unordered_map>
 
 #include "core/base/sort.h"
 #include "core/collection/fusion.h"
 #include "core/collection/point_check.h"
+#include "core/remote/hits.h"
 #include "core/remote/ids.h"
 #include "core/remote/json_text.h"
 #include "core/remote/qdrant_parts.h"
@@ -19,10 +19,6 @@ constexpr size_t kMinCandidates = 100;  // as a search of Collection
 
 ServerScale scale_of(Metric metric) {
   return metric == Metric::kCosine || metric == Metric::kDot ? ServerScale::kSimilarity : ServerScale::kDistance;
-}
-
-bool comes_first(double score, std::string_view id, double other_score, std::string_view other_id) {
-  return score != other_score ? score > other_score : id < other_id;
 }
 
 }  // namespace
@@ -96,19 +92,15 @@ Task<Result<std::vector<QdrantRecord>>> QdrantStore::records(std::vector<std::st
 Task<Result<std::vector<StorePoint>>> QdrantStore::get(std::vector<std::string> ids, StoreParts parts) {
   CO_RETURN_IF_ERROR(open());
   for (const std::string& id : ids) CO_RETURN_IF_ERROR(check_id(id));
-  std::vector<StorePoint> out;
-  if (ids.empty()) co_return std::move(out);
+  if (ids.empty()) co_return std::vector<StorePoint>();
   if (parts.vector) CO_RETURN_IF_ERROR(co_await learn_dimension());
   std::set<std::string> keys;
   for (const std::string& id : ids) keys.insert(qdrant_key(id));
   CO_ASSIGN_OR_RETURN(std::vector<QdrantRecord> found,
                       co_await records({keys.begin(), keys.end()}, qdrant_selection(options_.layout, parts), parts));
-  std::unordered_map<std::string_view, const StorePoint*> by_id;
-  for (const QdrantRecord& record : found) by_id.emplace(record.point.id, &record.point);
-  for (const std::string& id : ids) {
-    if (const auto point = by_id.find(id); point != by_id.end()) out.push_back(*point->second);
-  }
-  co_return std::move(out);
+  std::vector<StorePoint> points;
+  for (QdrantRecord& record : found) points.push_back(std::move(record.point));
+  co_return in_order_of(ids, points);
 }
 
 Task<Result<StorePage>> QdrantStore::scroll(std::optional<Filter> filter, std::string from, size_t limit,
@@ -210,11 +202,14 @@ Result<std::vector<QdrantStore::Leg>> QdrantStore::legs_of(const StoreQuery& que
 
   const bool hybrid = dense && (text || sparse);
   const size_t limit = hybrid ? std::max(query.offset + query.k, kMinCandidates) : query.k;
-  const StoreParts none{.payload = false, .text = false, .vector = false};
   std::vector<Leg> legs;
   const auto add = [&](Leg::Kind kind, std::string_view what, std::string_view name) {
-    Leg leg{
-        .kind = kind, .query = 0, .alone = !hybrid, .limit = limit, .body = {}, .parts = hybrid ? none : query.parts};
+    Leg leg{.kind = kind,
+            .query = 0,
+            .alone = !hybrid,
+            .limit = limit,
+            .body = {},
+            .parts = hybrid ? kNoParts : query.parts};
     leg.body = "{\"query\":" + std::string(what);
     if (!name.empty()) {
       leg.body += ",\"using\":";
@@ -287,30 +282,10 @@ Task<Result<std::vector<QdrantStore::Ranked>>> QdrantStore::run(const std::vecto
                         : value;
       ranked.hits.push_back(std::move(found));
     }
-    heap_sort(ranked.hits, [](const StoreHit& a, const StoreHit& b) {
-      return comes_first(a.score, a.point.id, b.score, b.point.id);
-    });
+    sort_hits(ranked.hits);
     out.push_back(std::move(ranked));
   }
   co_return std::move(out);
-}
-
-// Into hits of which only the ids are known.
-Task<Status> QdrantStore::load_parts(std::vector<StoreHit>& hits, StoreParts parts) {
-  if (hits.empty() || (!parts.payload && !parts.text && !parts.vector)) co_return Status();
-  std::vector<std::string> ids;
-  for (const StoreHit& hit : hits) ids.push_back(hit.point.id);
-  CO_ASSIGN_OR_RETURN(std::vector<StorePoint> points, co_await get(std::move(ids), parts));
-  // One that was removed in between is a hit no more.
-  size_t next = 0, kept = 0;
-  for (StoreHit& hit : hits) {
-    if (next == points.size() || points[next].id != hit.point.id) continue;
-    hit.point = std::move(points[next++]);
-    if (&hits[kept] != &hit) hits[kept] = std::move(hit);
-    ++kept;
-  }
-  hits.resize(kept);
-  co_return Status();
 }
 
 Task<Result<std::vector<std::vector<StoreHit>>>> QdrantStore::search(std::vector<StoreQuery> queries) {
@@ -346,12 +321,11 @@ Task<Result<std::vector<std::vector<StoreHit>>>> QdrantStore::search(std::vector
     std::vector<StoreHit>& hits = out[i];
     if (legs[at].alone) {
       hits = std::move(found[at].hits);
-      for (size_t rank = 0; rank < hits.size(); ++rank) {
-        const LegScore told{hits[rank].score, query.offset + rank + 1};
-        (legs[at].kind == Leg::Kind::kDense  ? hits[rank].dense
-         : legs[at].kind == Leg::Kind::kText ? hits[rank].text
-                                             : hits[rank].sparse) = told;
-      }
+      set_leg(hits,
+              legs[at].kind == Leg::Kind::kDense  ? &StoreHit::dense
+              : legs[at].kind == Leg::Kind::kText ? &StoreHit::text
+                                                  : &StoreHit::sparse,
+              query.offset);
       ++at;
     } else {
       // The rows of the fusion are numbers of `ids`.
@@ -384,14 +358,12 @@ Task<Result<std::vector<std::vector<StoreHit>>>> QdrantStore::search(std::vector
       }
       at += paired ? 2 : 1;
     }
-    if (query.min_score) {
-      std::erase_if(hits, [&](const StoreHit& hit) { return hit.score < *query.min_score; });
-    }
+    drop_below(hits, query.min_score);
   }
   for (size_t at = 0; at < legs.size(); ++at) {
     const bool first = at == 0 || legs[at - 1].query != legs[at].query;
     const size_t i = legs[at].query;
-    if (first && !legs[at].alone) CO_RETURN_IF_ERROR(co_await load_parts(out[i], queries[i].parts));
+    if (first && !legs[at].alone) CO_RETURN_IF_ERROR(co_await load_parts(*this, out[i], queries[i].parts));
   }
   co_return std::move(out);
 }

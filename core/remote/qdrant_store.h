@@ -100,7 +100,6 @@ class QdrantStore : public VectorStore {
   Status check_sparse(const SparseVector& vector, std::string_view what) const;
   Result<std::vector<Leg>> legs_of(const StoreQuery& query, const QdrantFilter& filter);
   Task<Result<std::vector<Ranked>>> run(const std::vector<Leg>& legs);
-  Task<Status> load_parts(std::vector<StoreHit>& hits, StoreParts parts);
   Task<Result<std::vector<QdrantRecord>>> records(std::vector<std::string> keys, std::string selection,
                                                   StoreParts parts);
   Task<Status> remove_by(std::string selector, RetryClass retry);

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "core/collection/point_check.h"
+#include "core/remote/hits.h"
 #include "core/remote/ids.h"
 #include "core/remote/json_text.h"
 #include "core/remote/qdrant_parts.h"
@@ -125,15 +126,15 @@ Task<Status> QdrantStore::remove_by(std::string selector, RetryClass retry) {
 Task<Result<uint64_t>> QdrantStore::remove(std::vector<std::string> ids) {
   CO_RETURN_IF_ERROR(open());
   for (const std::string& id : ids) CO_RETURN_IF_ERROR(check_id(id));
-  const StoreParts none{.payload = false, .text = false, .vector = false};
   uint64_t removed = 0;
   for (size_t first = 0; first < ids.size(); first += kIdsAtOnce) {
     const std::span<const std::string> some = std::span(ids).subspan(first, std::min(kIdsAtOnce, ids.size() - first));
     std::set<std::string> wanted(some.begin(), some.end());
     std::set<std::string> keys;
     for (const std::string& id : wanted) keys.insert(qdrant_key(id));
-    CO_ASSIGN_OR_RETURN(const std::vector<QdrantRecord> found,
-                        co_await records({keys.begin(), keys.end()}, qdrant_selection(options_.layout, none), none));
+    CO_ASSIGN_OR_RETURN(
+        const std::vector<QdrantRecord> found,
+        co_await records({keys.begin(), keys.end()}, qdrant_selection(options_.layout, kNoParts), kNoParts));
     std::string selector;
     for (const QdrantRecord& record : found) {
       // Not what another id has there.

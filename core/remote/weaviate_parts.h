@@ -20,7 +20,6 @@ constexpr size_t kMaxPage = 10'000;
 constexpr size_t kIdsAtOnce = 1'000;
 // What an answer may have by our own doing, well below what HttpClient takes.
 constexpr size_t kAnswerBytes = 16 << 20;
-constexpr StoreParts kNoParts{.payload = false, .text = false, .vector = false};
 
 inline bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <set>
-#include <unordered_map>
 
 #include "core/collection/point_check.h"
 #include "core/filter/payload_filter.h"
+#include "core/remote/hits.h"
 #include "core/remote/ids.h"
 #include "core/remote/weaviate_parts.h"
 
@@ -67,18 +67,14 @@ Task<Result<std::vector<WeaviateRecord>>> WeaviateStore::records(std::vector<std
 Task<Result<std::vector<StorePoint>>> WeaviateStore::get(std::vector<std::string> ids, StoreParts parts) {
   CO_RETURN_IF_ERROR(open());
   for (const std::string& id : ids) CO_RETURN_IF_ERROR(check_id(id));
-  std::vector<StorePoint> out;
-  if (ids.empty()) co_return std::move(out);
+  if (ids.empty()) co_return std::vector<StorePoint>();
   if (parts.vector) CO_RETURN_IF_ERROR(co_await learn_dimension());
   std::set<std::string> uuids;
   for (const std::string& id : ids) uuids.insert(uuid_of_id(id));
-  CO_ASSIGN_OR_RETURN(const std::vector<WeaviateRecord> there, co_await records({uuids.begin(), uuids.end()}, parts));
-  std::unordered_map<std::string_view, const StorePoint*> by_id;
-  for (const WeaviateRecord& record : there) by_id.emplace(record.point.id, &record.point);
-  for (const std::string& id : ids) {
-    if (const auto point = by_id.find(id); point != by_id.end()) out.push_back(*point->second);
-  }
-  co_return std::move(out);
+  CO_ASSIGN_OR_RETURN(std::vector<WeaviateRecord> there, co_await records({uuids.begin(), uuids.end()}, parts));
+  std::vector<StorePoint> points;
+  for (WeaviateRecord& record : there) points.push_back(std::move(record.point));
+  co_return in_order_of(ids, points);
 }
 
 Task<Result<StorePage>> WeaviateStore::scroll(std::optional<Filter> filter, std::string from, size_t limit,

@@ -2,9 +2,9 @@
 #include <cmath>
 #include <set>
 
-#include "core/base/sort.h"
 #include "core/base/utf8.h"
 #include "core/collection/point_check.h"
+#include "core/remote/hits.h"
 #include "core/remote/score.h"
 #include "core/remote/weaviate_parts.h"
 
@@ -23,10 +23,6 @@ ServerScale scale_of(Metric metric) {
     case Metric::kManhattan: break;
   }
   return ServerScale::kDistance;
-}
-
-bool comes_first(double score, std::string_view id, double other_score, std::string_view other_id) {
-  return score != other_score ? score > other_score : id < other_id;
 }
 
 }  // namespace
@@ -196,31 +192,10 @@ Result<std::vector<StoreHit>> WeaviateStore::read_hits(const Reply& reply, const
     hit.score = value;
     hits.push_back(std::move(hit));
   }
-  heap_sort(hits,
-            [](const StoreHit& a, const StoreHit& b) { return comes_first(a.score, a.point.id, b.score, b.point.id); });
+  sort_hits(hits);
   if (leg.kind == Leg::Kind::kHybrid) return hits;
-  for (size_t i = 0; i < hits.size(); ++i) {
-    (leg.kind == Leg::Kind::kDense ? hits[i].dense : hits[i].text) = LegScore{hits[i].score, leg.offset + i + 1};
-  }
+  set_leg(hits, leg.kind == Leg::Kind::kDense ? &StoreHit::dense : &StoreHit::text, leg.offset);
   return hits;
-}
-
-// Into hits of which only the ids are known.
-Task<Status> WeaviateStore::load_parts(std::vector<StoreHit>& hits, StoreParts parts) {
-  if (hits.empty() || (!parts.payload && !parts.text && !parts.vector)) co_return Status();
-  std::vector<std::string> ids;
-  for (const StoreHit& hit : hits) ids.push_back(hit.point.id);
-  CO_ASSIGN_OR_RETURN(std::vector<StorePoint> points, co_await get(std::move(ids), parts));
-  // One that was removed in between is a hit no more.
-  size_t next = 0;
-  std::vector<StoreHit> kept;
-  for (StoreHit& hit : hits) {
-    if (next == points.size() || points[next].id != hit.point.id) continue;
-    hit.point = std::move(points[next++]);
-    kept.push_back(std::move(hit));
-  }
-  hits = std::move(kept);
-  co_return Status();
 }
 
 Task<Result<std::vector<std::vector<StoreHit>>>> WeaviateStore::search(std::vector<StoreQuery> queries) {
@@ -277,14 +252,12 @@ Task<Result<std::vector<std::vector<StoreHit>>>> WeaviateStore::search(std::vect
     for (size_t i = first; i < last; ++i) {
       const Json& answer = count > 1 ? answered->json[i - first] : answered->json;
       CO_ASSIGN_OR_RETURN(out[i], read_hits(*answered, answer, legs[i]));
-      if (const std::optional<double>& least = queries[i].min_score) {
-        std::erase_if(out[i], [&](const StoreHit& hit) { return hit.score < *least; });
-      }
+      drop_below(out[i], queries[i].min_score);
     }
     first = last;
   }
   for (size_t i = 0; i < queries.size(); ++i) {
-    if (lean[i]) CO_RETURN_IF_ERROR(co_await load_parts(out[i], queries[i].parts));
+    if (lean[i]) CO_RETURN_IF_ERROR(co_await load_parts(*this, out[i], queries[i].parts));
   }
   co_return std::move(out);
 }

@@ -94,7 +94,6 @@ class WeaviateStore : public VectorStore {
   Result<Leg> leg_of(const StoreQuery& query, const WeaviateCondition& where, bool lean) const;
   Result<std::vector<StoreHit>> read_hits(const Reply& reply, const Json& answer, const Leg& leg) const;
   Task<Result<bool>> check_exact(const WeaviateCondition& where);
-  Task<Status> load_parts(std::vector<StoreHit>& hits, StoreParts parts);
   Task<Result<std::vector<WeaviateRecord>>> records(std::vector<std::string> uuids, StoreParts parts);
   Task<Result<uint64_t>> count_matching(const WeaviateCondition& where);
   Task<Result<uint64_t>> remove_where(std::string where, RetryClass retry, bool all);

@@ -5,6 +5,7 @@
 
 #include "core/collection/point_check.h"
 #include "core/remote/excerpt.h"
+#include "core/remote/hits.h"
 #include "core/remote/ids.h"
 #include "core/remote/weaviate_parts.h"
 
