@@ -5,6 +5,7 @@
 #include "core/collection/point_check.h"
 #include "core/remote/chroma_parts.h"
 #include "core/remote/hits.h"
+#include "core/remote/query_check.h"
 #include "core/remote/score.h"
 
 namespace nearfield {
@@ -47,16 +48,7 @@ Status ChromaStore::check_query(const StoreQuery& query) const {
   if (options_.metric != Metric::kCosine && vector_norm(query.vector) > kChromaMaxNorm) {
     return unsupported("the query vector is too long for Chroma, whose distances to it are infinite");
   }
-  if (query.k == 0 || query.k > kMaxK) {
-    return invalid("search.k is from 1 to " + std::to_string(kMaxK), std::to_string(query.k));
-  }
-  if (query.offset > kMaxK - query.k) {
-    return invalid("search.offset is at most " + std::to_string(kMaxK) + " together with k",
-                   std::to_string(query.offset));
-  }
-  if (query.min_score && !std::isfinite(*query.min_score)) {
-    return invalid("search.minScore is a finite number", shown(*query.min_score));
-  }
+  RETURN_IF_ERROR(check_range(query));
   if (query.ef > 0) {
     return unsupported("search.ef: Chroma has it as a setting of the collection (ef), not of a search",
                        std::to_string(query.ef));

@@ -8,6 +8,7 @@
 #include "core/remote/ids.h"
 #include "core/remote/json_text.h"
 #include "core/remote/qdrant_parts.h"
+#include "core/remote/query_check.h"
 #include "core/remote/score.h"
 
 namespace nearfield {
@@ -159,41 +160,21 @@ Task<Result<StorePage>> QdrantStore::scroll(std::optional<Filter> filter, std::s
 // What a query asks the server: one leg, or two that are fused.
 Result<std::vector<QdrantStore::Leg>> QdrantStore::legs_of(const StoreQuery& query, const QdrantFilter& filter) {
   const QdrantLayout& layout = options_.layout;
-  const auto needs = [](std::string_view mode, std::string_view what) {
-    return invalid("a search of mode " + std::string(mode) + " needs a " + std::string(what), shown(mode));
-  };
   const bool has_vector = !query.vector.empty(), has_text = !query.text.empty(), has_sparse = !query.sparse.empty();
-  if (!has_vector && !has_text && !has_sparse) return invalid("a search needs a vector, a text or both", "");
-  if (query.mode == SearchMode::kDense && !has_vector) return needs("dense", "vector");
-  if (query.mode == SearchMode::kText && !has_text) return needs("text", "text");
-  if (query.mode == SearchMode::kHybrid && !has_vector) return needs("hybrid", "vector");
-  if (query.mode == SearchMode::kHybrid && !has_text && !has_sparse) return needs("hybrid", "text");
+  RETURN_IF_ERROR(check_mode(query));
   const bool dense = has_vector && query.mode != SearchMode::kText;
   const bool text = has_text && query.mode != SearchMode::kDense;
   const bool sparse = has_sparse && (query.mode == SearchMode::kAuto || query.mode == SearchMode::kHybrid);
   if (text && sparse) {
     return unsupported("a search takes a text or a sparse vector beside its vector, not both");
   }
-  if (text && layout.text_vector.empty()) {
-    return invalid("collection " + shown(options_.collection) +
-                       " was configured without text search (enable_hybrid_search); search with a vector alone",
-                   shown(query.text));
-  }
+  if (text && layout.text_vector.empty()) return no_text_search(options_.collection, query.text);
   if (has_vector) {
     const size_t dimension = layout.dimension > 0 ? layout.dimension : query.vector.size();
     RETURN_IF_ERROR(check_vector(query.vector, dimension, "the query vector"));
   }
   RETURN_IF_ERROR(check_sparse(query.sparse, "the query's sparse vector"));
-  if (query.k == 0 || query.k > kMaxK) {
-    return invalid("search.k is from 1 to " + std::to_string(kMaxK), std::to_string(query.k));
-  }
-  if (query.offset > kMaxK - query.k) {
-    return invalid("search.offset is at most " + std::to_string(kMaxK) + " together with k",
-                   std::to_string(query.offset));
-  }
-  if (query.min_score && !std::isfinite(*query.min_score)) {
-    return invalid("search.minScore is a finite number", shown(*query.min_score));
-  }
+  RETURN_IF_ERROR(check_range(query));
   if (query.nprobe > 0 || query.rescore > 0) {
     return unsupported(query.nprobe > 0 ? "search.nprobe is for partitioned indexes; Qdrant's takes ef"
                                         : "search.rescore: Qdrant decides itself how many candidates it scores again",

@@ -5,6 +5,7 @@
 #include "core/base/utf8.h"
 #include "core/collection/point_check.h"
 #include "core/remote/hits.h"
+#include "core/remote/query_check.h"
 #include "core/remote/score.h"
 #include "core/remote/weaviate_parts.h"
 
@@ -50,25 +51,14 @@ struct WeaviateStore::Leg {
 
 Result<WeaviateStore::Leg> WeaviateStore::leg_of(const StoreQuery& query, const WeaviateCondition& where,
                                                  bool lean) const {
-  const auto needs = [](std::string_view mode, std::string_view what) {
-    return invalid("a search of mode " + std::string(mode) + " needs a " + std::string(what), shown(mode));
-  };
   const bool has_vector = !query.vector.empty(), has_text = !query.text.empty();
   if (!query.sparse.empty()) {
     return unsupported("search.sparse: Weaviate has no sparse vectors; it searches texts by BM25");
   }
-  if (!has_vector && !has_text) return invalid("a search needs a vector, a text or both", "");
-  if (query.mode == SearchMode::kDense && !has_vector) return needs("dense", "vector");
-  if (query.mode == SearchMode::kText && !has_text) return needs("text", "text");
-  if (query.mode == SearchMode::kHybrid && !has_vector) return needs("hybrid", "vector");
-  if (query.mode == SearchMode::kHybrid && !has_text) return needs("hybrid", "text");
+  RETURN_IF_ERROR(check_mode(query));
   const bool dense = has_vector && query.mode != SearchMode::kText;
   const bool text = has_text && query.mode != SearchMode::kDense;
-  if (text && !options_.text_search) {
-    return invalid("collection " + shown(options_.collection) +
-                       " was configured without text search (enable_hybrid_search); search with a vector alone",
-                   shown(query.text));
-  }
+  if (text && !options_.text_search) return no_text_search(options_.collection, query.text);
   if (text && !is_utf8(query.text)) return invalid("search.text is not UTF-8", shown(query.text));
   if (query.text.size() > kMaxQueryTextBytes) {
     return Error{Code::kLimitExceeded, "search.text has at most " + std::to_string(kMaxQueryTextBytes) + " bytes",
@@ -77,16 +67,7 @@ Result<WeaviateStore::Leg> WeaviateStore::leg_of(const StoreQuery& query, const 
   if (has_vector) {
     RETURN_IF_ERROR(check_vector(query.vector, dimension_ > 0 ? dimension_ : query.vector.size(), "the query vector"));
   }
-  if (query.k == 0 || query.k > kMaxK) {
-    return invalid("search.k is from 1 to " + std::to_string(kMaxK), std::to_string(query.k));
-  }
-  if (query.offset > kMaxK - query.k) {
-    return invalid("search.offset is at most " + std::to_string(kMaxK) + " together with k",
-                   std::to_string(query.offset));
-  }
-  if (query.min_score && !std::isfinite(*query.min_score)) {
-    return invalid("search.minScore is a finite number", shown(*query.min_score));
-  }
+  RETURN_IF_ERROR(check_range(query));
   if (query.ef > 0 && query.ef != options_.ef) {
     return unsupported("search.ef: Weaviate's is one for the whole collection (index_config.ef)",
                        std::to_string(query.ef));
