@@ -2,9 +2,9 @@
 #include <iterator>
 #include <set>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "core/collection/point_check.h"
+#include "core/remote/batch_check.h"
 #include "core/remote/chroma_parts.h"
 #include "core/remote/hits.h"
 
@@ -67,20 +67,12 @@ class ChromaStore::UpsertJob : public BatchJob {
 };
 
 Status ChromaStore::check_points(const std::vector<StorePoint>& points) const {
-  if (points.size() > kMaxBatchPoints) {
-    return Error{Code::kLimitExceeded,
-                 "a batch of " + std::to_string(points.size()) + " points; at most " + std::to_string(kMaxBatchPoints) +
-                     " are allowed",
-                 std::to_string(points.size())};
-  }
-  std::unordered_set<std::string_view> ids;
-  ids.reserve(points.size());
+  RETURN_IF_ERROR(check_batch_size(points.size()));
+  BatchIds ids(points.size());
   size_t dimension = options_.dimension;
   for (const StorePoint& point : points) {
     RETURN_IF_ERROR(check_strings(point.id, point.text, point.payload));
-    if (!ids.insert(point.id).second) {
-      return invalid("the id " + shown(point.id) + " stands twice in one batch", shown(point.id));
-    }
+    RETURN_IF_ERROR(ids.add(point.id, point.id));
     if (!point.sparse.indices.empty() || !point.sparse.values.empty()) {
       return unsupported("sparse vector of " + shown(point.id) + ": a Chroma server of one node has none",
                          shown(point.id));

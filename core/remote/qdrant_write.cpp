@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <unordered_map>
 
 #include "core/collection/point_check.h"
+#include "core/remote/batch_check.h"
 #include "core/remote/hits.h"
 #include "core/remote/ids.h"
 #include "core/remote/json_text.h"
@@ -80,14 +80,8 @@ Status QdrantStore::check_sparse(const SparseVector& vector, std::string_view wh
 }
 
 Status QdrantStore::check_points(std::span<const StorePoint> points) const {
-  if (points.size() > kMaxBatchPoints) {
-    return Error{Code::kLimitExceeded,
-                 "a batch of " + std::to_string(points.size()) + " points; at most " + std::to_string(kMaxBatchPoints) +
-                     " are allowed",
-                 std::to_string(points.size())};
-  }
-  std::unordered_map<std::string, std::string_view> places;
-  places.reserve(points.size());
+  RETURN_IF_ERROR(check_batch_size(points.size()));
+  BatchIds ids(points.size());
   for (const StorePoint& point : points) {
     RETURN_IF_ERROR(check_strings(point.id, point.text, point.payload));
     if (!point.vector.empty()) {
@@ -95,13 +89,7 @@ Status QdrantStore::check_points(std::span<const StorePoint> points) const {
       RETURN_IF_ERROR(check_vector(point.vector, dimension, "vector of " + shown(point.id)));
     }
     RETURN_IF_ERROR(check_sparse(point.sparse, "sparse vector of " + shown(point.id)));
-    const auto [place, fresh] = places.emplace(qdrant_key(point.id), point.id);
-    if (fresh) continue;
-    if (place->second == point.id)
-      return invalid("the id " + shown(point.id) + " stands twice in one batch", shown(point.id));
-    return Error{Code::kConflict,
-                 "the id " + shown(point.id) + " is the UUID that " + shown(place->second) + " is stored under",
-                 shown(point.id)};
+    RETURN_IF_ERROR(ids.add(point.id, qdrant_key(point.id)));
   }
   return {};
 }

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <set>
 #include <span>
-#include <unordered_map>
 
 #include "core/collection/point_check.h"
+#include "core/remote/batch_check.h"
 #include "core/remote/excerpt.h"
 #include "core/remote/hits.h"
 #include "core/remote/ids.h"
@@ -77,14 +77,8 @@ class WeaviateStore::UpsertJob : public BatchJob {
 };
 
 Status WeaviateStore::check_points(const std::vector<StorePoint>& points) const {
-  if (points.size() > kMaxBatchPoints) {
-    return Error{Code::kLimitExceeded,
-                 "a batch of " + std::to_string(points.size()) + " points; at most " + std::to_string(kMaxBatchPoints) +
-                     " are allowed",
-                 std::to_string(points.size())};
-  }
-  std::unordered_map<std::string, std::string_view> places;
-  places.reserve(points.size());
+  RETURN_IF_ERROR(check_batch_size(points.size()));
+  BatchIds ids(points.size());
   for (const StorePoint& point : points) {
     RETURN_IF_ERROR(check_strings(point.id, point.text, point.payload));
     if (!point.vector.empty()) {
@@ -94,14 +88,7 @@ Status WeaviateStore::check_points(const std::vector<StorePoint>& points) const 
     if (!point.sparse.empty()) {
       return unsupported("sparse vector of " + shown(point.id) + ": Weaviate has none; it searches texts by BM25");
     }
-    const auto [place, fresh] = places.emplace(uuid_of_id(point.id), point.id);
-    if (fresh) continue;
-    if (place->second == point.id) {
-      return invalid("the id " + shown(point.id) + " stands twice in one batch", shown(point.id));
-    }
-    return Error{Code::kConflict,
-                 "the id " + shown(point.id) + " is the UUID that " + shown(place->second) + " is stored under",
-                 shown(point.id)};
+    RETURN_IF_ERROR(ids.add(point.id, uuid_of_id(point.id)));
   }
   return {};
 }
