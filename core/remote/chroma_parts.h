@@ -9,17 +9,14 @@
 #include <utility>
 
 #include "core/remote/answer.h"
+#include "core/remote/answer_size.h"
 #include "core/remote/chroma_store.h"
 #include "core/remote/json_text.h"
 #include "core/remote/store_errors.h"
 
 namespace nearfield {
 
-constexpr size_t kMaxPage = 10'000;
-constexpr size_t kIdsAtOnce = 1'000;
 constexpr size_t kMostCounted = 1 << 24;
-// What an answer may have by our own doing, well below what HttpClient takes.
-constexpr size_t kAnswerBytes = 16 << 20;
 
 // ["a","b"]
 std::string quoted_list(std::span<const std::string> texts);

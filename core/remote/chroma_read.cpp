@@ -9,6 +9,7 @@
 #include "core/remote/chroma_parts.h"
 #include "core/remote/hits.h"
 #include "core/remote/ids.h"
+#include "core/remote/query_check.h"
 
 namespace nearfield {
 
@@ -78,17 +79,15 @@ Result<std::vector<StorePoint>> ChromaStore::read_points(const Reply& reply, Sto
 Task<Result<std::vector<StorePoint>>> ChromaStore::records(std::vector<std::string> ids, StoreParts parts) {
   CO_RETURN_IF_ERROR(co_await resolve());
   CO_RETURN_IF_ERROR(co_await read_limits());
-  const size_t vector_bytes = parts.vector ? 12 * std::max(options_.dimension, dimension_) : 0;
-  size_t at_once = std::clamp<size_t>(kAnswerBytes / (500 + vector_bytes), 1, std::min(kIdsAtOnce, max_batch_));
+  size_t at_once = std::min(points_at_once(parts, std::max(options_.dimension, dimension_)), max_batch_);
   std::vector<StorePoint> out;
   for (size_t first = 0; first < ids.size();) {
     const auto some = std::span(ids).subspan(first, std::min(at_once, ids.size() - first));
     Result<Reply> answered =
         co_await post("/get", "{\"ids\":" + quoted_list(some) + ",\"include\":[" + include(parts) + "]}");
     if (!answered.ok()) {
-      if (answered.code() != Code::kLimitExceeded || some.size() < 2) co_return std::move(answered).failure();
-      at_once = some.size() / 2;
-      continue;
+      if (ask_fewer(answered.code(), some.size(), at_once)) continue;
+      co_return std::move(answered).failure();
     }
     CO_ASSIGN_OR_RETURN(std::vector<StorePoint> points, read_points(*answered, parts, some.size(), std::nullopt));
     const std::unordered_set<std::string_view> asked(some.begin(), some.end());
@@ -166,13 +165,11 @@ Task<Result<uint64_t>> ChromaStore::count(std::optional<Filter> filter) {
 Task<Result<StorePage>> ChromaStore::scroll(std::optional<Filter> filter, std::string from, size_t limit,
                                             StoreParts parts) {
   CO_RETURN_IF_ERROR(open());
-  if (limit == 0 || limit > kMaxPage) {
-    co_return invalid("a page has 1 to " + std::to_string(kMaxPage) + " points", std::to_string(limit));
-  }
+  CO_RETURN_IF_ERROR(check_page(limit));
   const bool among_others = from.starts_with('o');
   const std::optional<uint64_t> done = among_others ? parse_u64(std::string_view(from).substr(1)) : 0;
   if (!done || (!from.empty() && !among_others && (from[0] != 'p' || from.size() == 1)) || *done > UINT32_MAX) {
-    co_return invalid("a page begins where the one before says so, not at " + shown(from), shown(from));
+    co_return no_such_page(from);
   }
   CO_ASSIGN_OR_RETURN(const ChromaFilter compiled, co_await compile(filter ? &*filter : nullptr));
   StorePage page;

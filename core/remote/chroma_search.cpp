@@ -72,7 +72,7 @@ void ChromaStore::finish(std::vector<StoreHit>& hits, const StoreQuery& query) c
 // One request for queries that differ in their vectors alone, or several where its answer is too long.
 Task<Status> ChromaStore::search_some(std::vector<Asked>& asked, std::vector<std::vector<StoreHit>>& out) {
   const StoreParts parts = asked[0].parts;
-  const size_t hit_bytes = 500 + (parts.vector ? 12 * std::max(options_.dimension, dimension_) : 0);
+  const size_t hit_bytes = point_bytes(parts, std::max(options_.dimension, dimension_));
   size_t at_once = options_.search_batch;
   for (size_t first = 0; first < asked.size();) {
     size_t last = first, most = 0, bytes = 0;
@@ -93,9 +93,8 @@ Task<Status> ChromaStore::search_some(std::vector<Asked>& asked, std::vector<std
     body += ",\"include\":[\"distances\"" + (wanted.empty() ? "" : ',' + wanted) + "]}";
     Result<Reply> answered = co_await post("/query", std::move(body));
     if (!answered.ok()) {
-      if (answered.code() != Code::kLimitExceeded || last - first < 2) co_return std::move(answered).failure();
-      at_once = (last - first) / 2;
-      continue;
+      if (ask_fewer(answered.code(), last - first, at_once)) continue;
+      co_return std::move(answered).failure();
     }
     const Reply& reply = *answered;
     const Json* ids = json_member(reply.json, "ids");

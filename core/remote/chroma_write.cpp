@@ -105,10 +105,8 @@ Task<Status> ChromaStore::erase_stale(const std::vector<StorePoint>& points, std
     }
     Result<Reply> answered = co_await post("/get", std::move(body) + "],\"include\":[\"metadatas\"]}");
     if (!answered.ok()) {
-      // Their payloads are longer than was thought.
-      if (answered.code() != Code::kLimitExceeded || last - first < 2) co_return std::move(answered).failure();
-      at_once = (last - first) / 2;
-      continue;
+      if (ask_fewer(answered.code(), last - first, at_once)) continue;
+      co_return std::move(answered).failure();
     }
     const Json* ids = json_member(answered->json, "ids");
     const Json* found = json_member(answered->json, "metadatas");

@@ -7,14 +7,11 @@
 #include <utility>
 
 #include "core/remote/answer.h"
+#include "core/remote/answer_size.h"
 #include "core/remote/qdrant_store.h"
 #include "core/remote/store_errors.h"
 
 namespace nearfield {
-
-constexpr size_t kIdsAtOnce = 1'000;
-// What an answer may have by our own doing, well below what HttpClient takes.
-constexpr size_t kAnswerBytes = 16 << 20;
 
 // {"operation_id":1,"status":"completed"}: nothing else means that it is done.
 inline bool is_completed(const Json& result) {

@@ -15,7 +15,6 @@ namespace nearfield {
 
 namespace {
 
-constexpr size_t kMaxPage = 10'000;
 constexpr size_t kMinCandidates = 100;  // as a search of Collection
 
 ServerScale scale_of(Metric metric) {
@@ -57,8 +56,7 @@ Task<Result<uint64_t>> QdrantStore::count(std::optional<Filter> filter) {
 // The points at these keys that are there, in any order. Each key stands once.
 Task<Result<std::vector<QdrantRecord>>> QdrantStore::records(std::vector<std::string> keys, std::string selection,
                                                              StoreParts parts) {
-  const size_t vector_bytes = parts.vector ? 12 * options_.layout.dimension : 0;
-  size_t at_once = std::clamp<size_t>(kAnswerBytes / (500 + vector_bytes), 1, kIdsAtOnce);
+  size_t at_once = points_at_once(parts, options_.layout.dimension);
   std::vector<QdrantRecord> out;
   for (size_t first = 0; first < keys.size();) {
     const size_t last = std::min(first + at_once, keys.size());
@@ -72,10 +70,8 @@ Task<Result<std::vector<QdrantRecord>>> QdrantStore::records(std::vector<std::st
     body += "]," + selection + '}';
     Result<Reply> answered = co_await post("/points", std::move(body));
     if (!answered.ok()) {
-      // Their payloads are longer than was thought.
-      if (answered.code() != Code::kLimitExceeded || last - first < 2) co_return std::move(answered).failure();
-      at_once = (last - first) / 2;
-      continue;
+      if (ask_fewer(answered.code(), last - first, at_once)) continue;
+      co_return std::move(answered).failure();
     }
     const Reply& reply = *answered;
     if (!reply.result().is_array()) co_return bad(reply, "a `result` that is no array");
@@ -107,16 +103,14 @@ Task<Result<std::vector<StorePoint>>> QdrantStore::get(std::vector<std::string> 
 Task<Result<StorePage>> QdrantStore::scroll(std::optional<Filter> filter, std::string from, size_t limit,
                                             StoreParts parts) {
   CO_RETURN_IF_ERROR(open());
-  if (limit == 0 || limit > kMaxPage) {
-    co_return invalid("a page has 1 to " + std::to_string(kMaxPage) + " points", std::to_string(limit));
-  }
+  CO_RETURN_IF_ERROR(check_page(limit));
   if (!from.empty() && !parse_u64(from) && !is_uuid(from)) {
-    co_return invalid("a page begins where the one before says so, not at " + shown(from), shown(from));
+    co_return no_such_page(from);
   }
   CO_ASSIGN_OR_RETURN(const QdrantFilter compiled, co_await compile(filter ? &*filter : nullptr));
   if (parts.vector) {
     CO_RETURN_IF_ERROR(co_await learn_dimension());
-    limit = std::min(limit, std::max<size_t>(1, kAnswerBytes / (500 + 12 * options_.layout.dimension)));
+    limit = std::min(limit, std::max<size_t>(1, kAnswerBytes / point_bytes(parts, options_.layout.dimension)));
   }
   for (;;) {
     std::string body = "{\"limit\":" + std::to_string(limit);
@@ -125,9 +119,8 @@ Task<Result<StorePage>> QdrantStore::scroll(std::optional<Filter> filter, std::s
     body += ',' + qdrant_selection(options_.layout, parts) + '}';
     Result<Reply> answered = co_await post("/points/scroll", std::move(body));
     if (!answered.ok()) {
-      if (answered.code() != Code::kLimitExceeded || limit == 1) co_return std::move(answered).failure();
-      limit /= 2;
-      continue;
+      if (ask_fewer(answered.code(), limit, limit)) continue;
+      co_return std::move(answered).failure();
     }
     const Reply& reply = *answered;
     const Json* points = json_member(reply.result(), "points");

@@ -40,4 +40,13 @@ Error no_text_search(std::string_view collection, std::string_view text) {
                  shown(text));
 }
 
+Status check_page(size_t limit) {
+  if (limit > 0 && limit <= kMaxPage) return {};
+  return invalid("a page has 1 to " + std::to_string(kMaxPage) + " points", std::to_string(limit));
+}
+
+Error no_such_page(std::string_view from) {
+  return invalid("a page begins where the one before says so, not at " + shown(from), shown(from));
+}
+
 }  // namespace nearfield

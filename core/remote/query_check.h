@@ -1,4 +1,4 @@
-// What can be wrong with one search, whichever the server. Vectors have core/collection/point_check.h.
+// What can be wrong with one search or page, whichever the server. Vectors have core/collection/point_check.h.
 #pragma once
 
 #include <string_view>
@@ -14,5 +14,12 @@ Status check_mode(const StoreQuery& query);
 Status check_range(const StoreQuery& query);
 // kInvalidArgument: `text` was to be searched for in a collection without.
 Error no_text_search(std::string_view collection, std::string_view text);
+
+inline constexpr size_t kMaxPage = 10'000;
+
+// How many points a page has.
+Status check_page(size_t limit);
+// kInvalidArgument: no page begins at `from`.
+Error no_such_page(std::string_view from);
 
 }  // namespace nearfield

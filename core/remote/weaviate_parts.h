@@ -10,16 +10,12 @@
 #include <vector>
 
 #include "core/remote/answer.h"
+#include "core/remote/answer_size.h"
 #include "core/remote/json_text.h"
 #include "core/remote/store_errors.h"
 #include "core/remote/weaviate_store.h"
 
 namespace nearfield {
-
-constexpr size_t kMaxPage = 10'000;
-constexpr size_t kIdsAtOnce = 1'000;
-// What an answer may have by our own doing, well below what HttpClient takes.
-constexpr size_t kAnswerBytes = 16 << 20;
 
 inline bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 

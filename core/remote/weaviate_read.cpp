@@ -5,6 +5,7 @@
 #include "core/filter/payload_filter.h"
 #include "core/remote/hits.h"
 #include "core/remote/ids.h"
+#include "core/remote/query_check.h"
 #include "core/remote/weaviate_parts.h"
 
 namespace nearfield {
@@ -28,8 +29,7 @@ Task<Result<uint64_t>> WeaviateStore::count(std::optional<Filter> filter) {
 
 // The objects at these UUIDs that are there, in any order. Each stands once.
 Task<Result<std::vector<WeaviateRecord>>> WeaviateStore::records(std::vector<std::string> uuids, StoreParts parts) {
-  const size_t vector_bytes = parts.vector ? 12 * dimension_ : 0;
-  size_t at_once = std::clamp<size_t>(kAnswerBytes / (500 + vector_bytes), 1, kIdsAtOnce);
+  size_t at_once = points_at_once(parts, dimension_);
   std::vector<WeaviateRecord> out;
   for (size_t first = 0; first < uuids.size();) {
     const size_t last = std::min(first + at_once, uuids.size());
@@ -43,14 +43,10 @@ Task<Result<std::vector<WeaviateRecord>>> WeaviateStore::records(std::vector<std
     query += "]},limit:" + std::to_string(last - first) + ')' + weaviate_selection(options_, parts, "") + "}}";
     std::vector<std::string> queries;
     queries.push_back(std::move(query));
-    const Result<Reply> answered = co_await ask(std::move(queries));
+    Result<Reply> answered = co_await ask(std::move(queries));
     if (!answered.ok()) {
-      // Their payloads are longer than was thought.
-      if (answered.code() != Code::kLimitExceeded || last - first < 2) {
-        co_return Error{answered.code(), answered.error().message, answered.error().value};
-      }
-      at_once = (last - first) / 2;
-      continue;
+      if (ask_fewer(answered.code(), last - first, at_once)) continue;
+      co_return std::move(answered).failure();
     }
     CO_ASSIGN_OR_RETURN(const Json* list, found(*answered, answered->json, "Get"));
     for (const Json& object : *list) {
@@ -80,31 +76,26 @@ Task<Result<std::vector<StorePoint>>> WeaviateStore::get(std::vector<std::string
 Task<Result<StorePage>> WeaviateStore::scroll(std::optional<Filter> filter, std::string from, size_t limit,
                                               StoreParts parts) {
   CO_RETURN_IF_ERROR(open());
-  if (limit == 0 || limit > kMaxPage) {
-    co_return invalid("a page has 1 to " + std::to_string(kMaxPage) + " points", std::to_string(limit));
-  }
+  CO_RETURN_IF_ERROR(check_page(limit));
   if (!from.empty() && !is_uuid(from)) {
-    co_return invalid("a page begins where the one before says so, not at " + shown(from), shown(from));
+    co_return no_such_page(from);
   }
   if (parts.vector) CO_RETURN_IF_ERROR(co_await learn_dimension());
   StoreParts asked = parts;
   asked.payload = asked.payload || filter.has_value();
   std::optional<PayloadFilter> passes;
   if (filter.has_value()) passes.emplace(*filter);
-  size_t at_once = std::clamp<size_t>(kAnswerBytes / (500 + (parts.vector ? 12 * dimension_ : 0)), 1, kIdsAtOnce);
+  size_t at_once = points_at_once(parts, dimension_);
   StorePage page;
   for (;;) {
     // One more tells whether these are the last.
     const size_t count = filter.has_value() ? at_once : std::min(at_once, limit - page.points.size() + 1);
     std::vector<std::string> query = {"{Get{" + class_ + "(limit:" + std::to_string(count) + ",after:\"" + from +
                                       "\")" + weaviate_selection(options_, asked, "") + "}}"};
-    const Result<Reply> answered = co_await ask(std::move(query));
+    Result<Reply> answered = co_await ask(std::move(query));
     if (!answered.ok()) {
-      if (answered.code() != Code::kLimitExceeded || count == 1) {
-        co_return Error{answered.code(), answered.error().message, answered.error().value};
-      }
-      at_once = count / 2;
-      continue;
+      if (ask_fewer(answered.code(), count, at_once)) continue;
+      co_return std::move(answered).failure();
     }
     CO_ASSIGN_OR_RETURN(const Json* list, found(*answered, answered->json, "Get"));
     if (list->size() > count) co_return bad(*answered, "more objects than were asked for");

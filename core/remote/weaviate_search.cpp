@@ -190,7 +190,7 @@ Task<Result<std::vector<std::vector<StoreHit>>>> WeaviateStore::search(std::vect
     if (query.parts.vector) CO_RETURN_IF_ERROR(co_await learn_dimension());
     CO_ASSIGN_OR_RETURN(const WeaviateFilter filter, co_await compile(query.filter ? &*query.filter : nullptr));
     // Too much for one answer: the parts of hits come later, some at a time.
-    lean[i] = query.parts.vector && query.k * (500 + 12 * dimension_) > kAnswerBytes;
+    lean[i] = query.parts.vector && query.k * point_bytes(query.parts, dimension_) > kAnswerBytes;
     CO_ASSIGN_OR_RETURN(Leg leg, leg_of(query, filter.condition, lean[i]));
     if (query.exact && leg.kind != Leg::Kind::kText && !few) {
       CO_ASSIGN_OR_RETURN(few, co_await check_exact(filter.condition));
@@ -203,7 +203,7 @@ Task<Result<std::vector<std::vector<StoreHit>>>> WeaviateStore::search(std::vect
     std::vector<std::string> some;
     while (last < legs.size() && some.size() < at_once) {
       const Leg& leg = legs[last];
-      const size_t expected = leg.limit * (500 + (leg.parts.vector ? 12 * dimension_ : 0));
+      const size_t expected = leg.limit * point_bytes(leg.parts, dimension_);
       if (!some.empty() &&
           (bytes + leg.text.size() > options_.batches.max_bytes || answer_bytes + expected > kAnswerBytes)) {
         break;
@@ -214,16 +214,10 @@ Task<Result<std::vector<std::vector<StoreHit>>>> WeaviateStore::search(std::vect
       ++last;
     }
     const size_t count = some.size();
-    const Result<Reply> answered = co_await ask(std::move(some));
+    Result<Reply> answered = co_await ask(std::move(some));
     if (!answered.ok()) {
-      // Payloads are longer than was thought.
-      if (answered.code() != Code::kLimitExceeded || (count == 1 && lean[first])) {
-        co_return Error{answered.code(), answered.error().message, answered.error().value};
-      }
-      if (count > 1) {
-        at_once = count / 2;
-        continue;
-      }
+      if (ask_fewer(answered.code(), count, at_once)) continue;
+      if (answered.code() != Code::kLimitExceeded || lean[first]) co_return std::move(answered).failure();
       const StoreQuery& query = queries[first];
       CO_ASSIGN_OR_RETURN(const WeaviateFilter filter, co_await compile(query.filter ? &*query.filter : nullptr));
       lean[first] = true;
