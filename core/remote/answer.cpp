@@ -2,12 +2,20 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/remote/ids.h"
 
 namespace nearfield {
+
+Reply make_reply(HttpResponse response, Json json) {
+  constexpr size_t kKeptBytes = 2'000;  // more than a message shows
+  if (response.body.size() > kKeptBytes) {
+    response.body.resize(kKeptBytes);
+    response.body.shrink_to_fit();
+  }
+  return {std::move(response), std::move(json)};
+}
 
 Result<Json> read_answer(const HttpClient& http, const HttpResponse& response) {
   JsonLimits limits;

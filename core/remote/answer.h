@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,13 @@
 #include "core/remote/http_client.h"
 
 namespace nearfield {
+
+// The body of an answer with a good status, as it was read.
+struct Reply {
+  HttpResponse response;  // its body is cut: what messages show of it
+  Json json;
+};
+Reply make_reply(HttpResponse response, Json json);
 
 // The body of an answer with a good status. Fails with kRemoteProtocolError where it is not JSON, repeats a key, or is
 // nested deeper than a payload of ours in an envelope.

@@ -2,7 +2,6 @@
 // chroma_write.cpp, chroma_read.cpp and chroma_search.cpp.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,11 +28,5 @@ std::string of_ours(bool ours);
 
 // As read_answer(). Chroma's `{}` after a write would not tell an error that came with a good status.
 Result<Json> read_good(const HttpClient& http, const HttpResponse& response);
-
-// An answer with a good status, and the JSON that it was.
-struct ChromaStore::Reply {
-  HttpResponse response;  // its body is cut: what messages show of it
-  Json json;
-};
 
 }  // namespace nearfield

@@ -110,21 +110,16 @@ void ChromaStore::forget() {
   dimension_ = 0;
 }
 
-Task<Result<ChromaStore::Reply>> ChromaStore::call(HttpRequest request) {
+Task<Result<Reply>> ChromaStore::call(HttpRequest request) {
   CO_ASSIGN_OR_RETURN(HttpResponse response, co_await http_.send(std::move(request)));
   if (response.status >= 300) co_return refusal(response);
   CO_ASSIGN_OR_RETURN(Json json, read_good(http_, response));
-  constexpr size_t kKeptBytes = 2'000;  // more than a message shows
-  if (response.body.size() > kKeptBytes) {
-    response.body.resize(kKeptBytes);
-    response.body.shrink_to_fit();
-  }
-  co_return Reply{std::move(response), std::move(json)};
+  co_return make_reply(std::move(response), std::move(json));
 }
 
 // A call to the collection's UUID, and to its new one where it was made anew.
-Task<Result<ChromaStore::Reply>> ChromaStore::call_collection(std::string method, std::string rest, std::string body,
-                                                              RetryClass retry) {
+Task<Result<Reply>> ChromaStore::call_collection(std::string method, std::string rest, std::string body,
+                                                 RetryClass retry) {
   for (bool again = false;; again = true) {
     CO_RETURN_IF_ERROR(co_await resolve());
     const std::string used = uuid_;
@@ -135,7 +130,7 @@ Task<Result<ChromaStore::Reply>> ChromaStore::call_collection(std::string method
   }
 }
 
-Task<Result<ChromaStore::Reply>> ChromaStore::post(std::string rest, std::string body, RetryClass retry) {
+Task<Result<Reply>> ChromaStore::post(std::string rest, std::string body, RetryClass retry) {
   return call_collection("POST", std::move(rest), std::move(body), retry);
 }
 
@@ -155,7 +150,7 @@ Task<Status> ChromaStore::resolve() {
 }
 
 // What the server says of the collection; its UUID is known then.
-Task<Result<ChromaStore::Reply>> ChromaStore::describe() {
+Task<Result<Reply>> ChromaStore::describe() {
   CO_RETURN_IF_ERROR(co_await find_tenant());
   Result<Reply> described =
       co_await call({.method = "GET", .path = path('/' + percent_encoded(options_.collection)), .body = {}});

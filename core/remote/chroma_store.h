@@ -30,6 +30,8 @@
 
 namespace nearfield {
 
+struct Reply;  // core/remote/answer.h
+
 struct ChromaOptions {
   std::string collection;                 // 3..512 of [a-zA-Z0-9._-], the first and the last a letter or digit, no ".."
   std::string tenant = "default_tenant";  // empty: that of the key
@@ -69,7 +71,6 @@ class ChromaStore : public VectorStore {
   Task<Status> close() override;
 
  private:
-  struct Reply;
   struct Asked;
   class UpsertJob;
 

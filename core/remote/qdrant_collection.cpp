@@ -77,7 +77,7 @@ Task<Result<EnsureReport>> QdrantStore::ensure() {
     Result<Reply> made = co_await call(
         {.method = "PUT", .path = path(""), .body = create_body(), .retry = RetryClass::kIdempotentWrite});
     if (made.ok()) {
-      if (made->result() != true) co_return bad(*made, "no true `result`");
+      if (made->json != true) co_return bad(*made, "no true `result`");
       report.created = true;
     } else if (made.code() != Code::kConflict) {
       co_return std::move(made).failure();
@@ -100,7 +100,7 @@ Task<Result<EnsureReport>> QdrantStore::ensure() {
 
 Result<EnsureReport> QdrantStore::compare(const Reply& described) const {
   const QdrantLayout& layout = options_.layout;
-  const Json* config = json_member(described.result(), "config");
+  const Json* config = json_member(described.json, "config");
   const Json* params = config == nullptr ? nullptr : json_member(*config, "params");
   const Json* vectors = params == nullptr ? nullptr : json_member(*params, "vectors");
   if (vectors == nullptr) return bad(described, "no `config.params.vectors`");
@@ -179,7 +179,7 @@ Task<Status> QdrantStore::make_indexes(std::vector<QdrantFilter::Field> fields) 
   if (fields.empty()) co_return Status();
   {
     CO_ASSIGN_OR_RETURN(const Reply described, co_await fetch(""));
-    if (const Json* schema = json_member(described.result(), "payload_schema"); schema != nullptr) {
+    if (const Json* schema = json_member(described.json, "payload_schema"); schema != nullptr) {
       if (!schema->is_object()) co_return bad(described, "a `payload_schema` that is no object");
       for (const auto& [key, value] : schema->items()) indexed_.insert(key);
     }
@@ -193,7 +193,7 @@ Task<Status> QdrantStore::make_indexes(std::vector<QdrantFilter::Field> fields) 
                                                          .path = path("/index?wait=true"),
                                                          .body = std::move(body),
                                                          .retry = RetryClass::kIdempotentWrite}));
-    if (!is_completed(made.result()) && !is_pending(made.result())) co_return bad(made, "no completed `result`");
+    if (!is_completed(made.json) && !is_pending(made.json)) co_return bad(made, "no completed `result`");
     indexed_.insert(field.key);
   }
   co_return Status();
@@ -205,7 +205,7 @@ Task<Status> QdrantStore::learn_dimension() {
   if (layout.dimension > 0) co_return Status();
   CO_ASSIGN_OR_RETURN(const Reply described, co_await fetch(""));
   CO_RETURN_IF_ERROR(compare(described));
-  const Json& vectors = *json_at(described.result(), {"config", "params", "vectors"});
+  const Json& vectors = *json_at(described.json, {"config", "params", "vectors"});
   const Json& vector = layout.vector.empty() ? vectors : *json_member(vectors, layout.vector);
   layout.dimension = static_cast<size_t>(*unsigned_member(vector, "size"));
   co_return Status();

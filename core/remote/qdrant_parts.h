@@ -2,7 +2,6 @@
 // qdrant_write.cpp and qdrant_read.cpp.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 
@@ -29,13 +28,5 @@ inline bool is_too_large(const HttpResponse& refusal) {
   return refusal.status == 413 ||
          (refusal.status == 400 && refusal.body.find("is larger than allowed") != std::string::npos);
 }
-
-// An answer with a good status, whose envelope was checked.
-struct QdrantStore::Reply {
-  HttpResponse response;  // its body is cut: what messages show of it
-  Json json;
-
-  const Json& result() const { return *json_member(json, "result"); }
-};
 
 }  // namespace nearfield

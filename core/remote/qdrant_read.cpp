@@ -42,7 +42,7 @@ struct QdrantStore::Ranked {
 Task<Result<uint64_t>> QdrantStore::count_matching(const QdrantFilter& filter) {
   std::string body = filter.everything ? "{" : "{\"filter\":" + filter.text + ',';
   CO_ASSIGN_OR_RETURN(const Reply reply, co_await post("/points/count", std::move(body) + "\"exact\":true}"));
-  const std::optional<uint64_t> count = unsigned_member(reply.result(), "count");
+  const std::optional<uint64_t> count = unsigned_member(reply.json, "count");
   if (!count) co_return bad(reply, "no `count`");
   co_return *count;
 }
@@ -74,8 +74,8 @@ Task<Result<std::vector<QdrantRecord>>> QdrantStore::records(std::vector<std::st
       co_return std::move(answered).failure();
     }
     const Reply& reply = *answered;
-    if (!reply.result().is_array()) co_return bad(reply, "a `result` that is no array");
-    for (const Json& record : reply.result()) {
+    if (!reply.json.is_array()) co_return bad(reply, "a `result` that is no array");
+    for (const Json& record : reply.json) {
       Result<QdrantRecord> read = read_qdrant_point(record, options_.layout, parts);
       if (!read.ok()) co_return bad(reply, read.error().message);
       if (asked.erase(read->key) == 0) co_return bad(reply, "a point twice, or one that was not asked for");
@@ -123,7 +123,7 @@ Task<Result<StorePage>> QdrantStore::scroll(std::optional<Filter> filter, std::s
       co_return std::move(answered).failure();
     }
     const Reply& reply = *answered;
-    const Json* points = json_member(reply.result(), "points");
+    const Json* points = json_member(reply.json, "points");
     if (points == nullptr || !points->is_array()) co_return bad(reply, "no `points`");
     if (points->size() > limit) co_return bad(reply, "more points than were asked for");
     StorePage page;
@@ -134,7 +134,7 @@ Task<Result<StorePage>> QdrantStore::scroll(std::optional<Filter> filter, std::s
       if (!keys.insert(read->key).second) co_return bad(reply, "a point twice");
       page.points.push_back(std::move(read->point));
     }
-    const Json* next = json_member(reply.result(), "next_page_offset");
+    const Json* next = json_member(reply.json, "next_page_offset");
     if (next != nullptr && !next->is_null()) {
       const std::optional<std::string> key = read_qdrant_key(*next);
       if (!key) co_return bad(reply, "a `next_page_offset` that is neither a number nor a UUID");
@@ -231,13 +231,13 @@ Task<Result<std::vector<QdrantStore::Ranked>>> QdrantStore::run(const std::vecto
   if (batch) body = "{\"searches\":[" + body + "]}";
   CO_ASSIGN_OR_RETURN(const Reply reply,
                       co_await post(batch ? "/points/query/batch" : "/points/query", std::move(body)));
-  if (batch && (!reply.result().is_array() || reply.result().size() != legs.size())) {
+  if (batch && (!reply.json.is_array() || reply.json.size() != legs.size())) {
     co_return bad(reply, "not one result for each query");
   }
   std::vector<Ranked> out;
   for (size_t i = 0; i < legs.size(); ++i) {
     const Leg& leg = legs[i];
-    const Json* points = json_member(batch ? reply.result()[i] : reply.result(), "points");
+    const Json* points = json_member(batch ? reply.json[i] : reply.json, "points");
     if (points == nullptr || !points->is_array()) co_return bad(reply, "no `points`");
     if (points->size() > leg.limit) co_return bad(reply, "more points than were asked for");
     Ranked ranked;

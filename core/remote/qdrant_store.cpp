@@ -93,26 +93,22 @@ Error QdrantStore::bad(const Reply& reply, std::string_view what) const {
   return http_.protocol_error(reply.response, what);
 }
 
-Task<Result<QdrantStore::Reply>> QdrantStore::call(HttpRequest request) {
+// The reply's JSON is the `result` of the envelope.
+Task<Result<Reply>> QdrantStore::call(HttpRequest request) {
   CO_ASSIGN_OR_RETURN(HttpResponse response, co_await http_.send(std::move(request)));
   if (response.status >= 300) co_return refusal(response);
   CO_ASSIGN_OR_RETURN(Json json, read_answer(http_, response));
   const Json* status = json_member(json, "status");
   if (status == nullptr || *status != "ok") co_return http_.protocol_error(response, "no good `status`");
   if (json_member(json, "result") == nullptr) co_return http_.protocol_error(response, "no `result`");
-  constexpr size_t kKeptBytes = 2'000;  // more than a message shows
-  if (response.body.size() > kKeptBytes) {
-    response.body.resize(kKeptBytes);
-    response.body.shrink_to_fit();
-  }
-  co_return Reply{std::move(response), std::move(json)};
+  co_return make_reply(std::move(response), std::move(json["result"]));
 }
 
-Task<Result<QdrantStore::Reply>> QdrantStore::fetch(std::string_view rest) {
+Task<Result<Reply>> QdrantStore::fetch(std::string_view rest) {
   return call({.method = "GET", .path = path(rest), .body = {}});
 }
 
-Task<Result<QdrantStore::Reply>> QdrantStore::post(std::string_view rest, std::string body, RetryClass retry) {
+Task<Result<Reply>> QdrantStore::post(std::string_view rest, std::string body, RetryClass retry) {
   return call({.method = "POST", .path = path(rest), .body = std::move(body), .retry = retry});
 }
 
@@ -120,11 +116,11 @@ Task<Result<bool>> QdrantStore::drop() {
   CO_RETURN_IF_ERROR(open());
   CO_ASSIGN_OR_RETURN(const Reply reply,
                       co_await call({.method = "DELETE", .path = path(""), .body = {}, .retry = RetryClass::kUnsafe}));
-  if (!reply.result().is_boolean()) co_return bad(reply, "a `result` that is neither true nor false");
+  if (!reply.json.is_boolean()) co_return bad(reply, "a `result` that is neither true nor false");
   // What comes under its name next may be another one.
   indexed_.clear();
   options_.layout.dimension = configured_dimension_;
-  co_return reply.result().get<bool>();
+  co_return reply.json.get<bool>();
 }
 
 Task<Result<StoreInfo>> QdrantStore::info() {
@@ -146,7 +142,7 @@ Task<Result<StoreInfo>> QdrantStore::info() {
   Json details = Json::object();
   for (const std::string_view name :
        {"status", "optimizer_status", "points_count", "indexed_vectors_count", "segments_count", "payload_schema"}) {
-    if (const Json* value = json_member(described.result(), name)) details[std::string(name)] = *value;
+    if (const Json* value = json_member(described.json, name)) details[std::string(name)] = *value;
   }
   out.details = write_json(details);
   QdrantFilter all;
@@ -197,7 +193,7 @@ Task<Result<QdrantFilter>> QdrantStore::compile(const Filter* filter) {
   }
   if (out.substrings.empty()) co_return std::move(out);
   CO_ASSIGN_OR_RETURN(const Reply described, co_await fetch(""));
-  const Json* schema = json_member(described.result(), "payload_schema");
+  const Json* schema = json_member(described.json, "payload_schema");
   if (schema == nullptr || !schema->is_object()) co_return bad(described, "no `payload_schema`");
   for (const auto& [key, value] : schema->items()) {
     if (const std::string* type = string_member(value, "data_type"); type == nullptr || *type != "text") continue;
@@ -235,7 +231,7 @@ Task<Result<Snapshot>> QdrantStore::create_snapshot() {
                                                         .body = {},
                                                         .retry = RetryClass::kUnsafe,
                                                         .deadline_ms = kSnapshotDeadlineMs}));
-  std::optional<Snapshot> made = read_snapshot(reply.result());
+  std::optional<Snapshot> made = read_snapshot(reply.json);
   if (!made) co_return bad(reply, "no snapshot with `name` and `size`");
   co_return *std::move(made);
 }
@@ -243,9 +239,9 @@ Task<Result<Snapshot>> QdrantStore::create_snapshot() {
 Task<Result<std::vector<Snapshot>>> QdrantStore::list_snapshots() {
   CO_RETURN_IF_ERROR(open());
   CO_ASSIGN_OR_RETURN(const Reply reply, co_await fetch("/snapshots"));
-  if (!reply.result().is_array()) co_return bad(reply, "a `result` that is no array");
+  if (!reply.json.is_array()) co_return bad(reply, "a `result` that is no array");
   std::vector<Snapshot> out;
-  for (const Json& each : reply.result()) {
+  for (const Json& each : reply.json) {
     std::optional<Snapshot> snapshot = read_snapshot(each);
     if (!snapshot) co_return bad(reply, "a snapshot without `name` and `size`");
     out.push_back(*std::move(snapshot));
@@ -261,7 +257,7 @@ Task<Status> QdrantStore::delete_snapshot(std::string name) {
                                      .path = path("/snapshots/" + percent_encoded(name) + "?wait=true"),
                                      .body = {},
                                      .retry = RetryClass::kUnsafe}));
-  if (reply.result() != true) co_return bad(reply, "no true `result`");
+  if (reply.json != true) co_return bad(reply, "no true `result`");
   co_return Status();
 }
 

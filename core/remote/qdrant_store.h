@@ -27,6 +27,8 @@
 
 namespace nearfield {
 
+struct Reply;  // core/remote/answer.h
+
 struct QdrantOptions {
   std::string collection;  // 1..255 bytes of UTF-8, none of <>:"/\|?* and control characters
   QdrantLayout layout;
@@ -75,7 +77,6 @@ class QdrantStore : public VectorStore {
   Task<Status> close() override;
 
  private:
-  struct Reply;
   struct Leg;
   struct Ranked;
   class UpsertJob;

@@ -106,8 +106,8 @@ Task<Result<WriteReport>> QdrantStore::upsert(std::vector<StorePoint> points) {
 Task<Status> QdrantStore::remove_by(std::string selector, RetryClass retry) {
   CO_ASSIGN_OR_RETURN(const Reply reply,
                       co_await post("/points/delete?wait=true", '{' + std::move(selector) + '}', retry));
-  if (is_completed(reply.result())) co_return Status();
-  if (!is_pending(reply.result())) co_return bad(reply, "no completed `result`");
+  if (is_completed(reply.json)) co_return Status();
+  if (!is_pending(reply.json)) co_return bad(reply, "no completed `result`");
   co_return Error{Code::kTimeout, "the server has taken the deletion, and has yet to carry it out", ""};
 }
 

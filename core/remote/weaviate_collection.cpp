@@ -67,7 +67,7 @@ std::string WeaviateStore::create_body() const {
   return out;
 }
 
-Task<Result<WeaviateStore::Reply>> WeaviateStore::described() {
+Task<Result<Reply>> WeaviateStore::described() {
   Result<HttpResponse> response = co_await http_.send({.method = "GET", .path = "/v1/schema/" + class_, .body = {}});
   if (!response.ok()) co_return std::move(response).failure();
   if (response->status == 404) co_return missing();
@@ -75,7 +75,7 @@ Task<Result<WeaviateStore::Reply>> WeaviateStore::described() {
   CO_ASSIGN_OR_RETURN(Json json, read_answer(http_, *response));
   const std::string* name = string_member(json, "class");
   if (name == nullptr || *name != class_) co_return http_.protocol_error(*response, "another class");
-  co_return Reply{std::move(response).value(), std::move(json)};
+  co_return make_reply(std::move(response).value(), std::move(json));
 }
 
 Task<Result<EnsureReport>> WeaviateStore::ensure() {

@@ -2,7 +2,6 @@
 // weaviate_collection.cpp, weaviate_write.cpp, weaviate_read.cpp and weaviate_search.cpp.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,11 +31,5 @@ struct NativeFusion {
   double scale = 1;  // of the server's scores
 };
 Result<NativeFusion> native_fusion(const Fusion& fusion);
-
-// An answer with a good status.
-struct WeaviateStore::Reply {
-  HttpResponse response;  // its body is cut: what messages show of it
-  Json json;
-};
 
 }  // namespace nearfield

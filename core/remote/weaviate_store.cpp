@@ -113,20 +113,15 @@ Error WeaviateStore::bad(const Reply& reply, std::string_view what) const {
   return http_.protocol_error(reply.response, what);
 }
 
-Task<Result<WeaviateStore::Reply>> WeaviateStore::call(HttpRequest request) {
+Task<Result<Reply>> WeaviateStore::call(HttpRequest request) {
   CO_ASSIGN_OR_RETURN(HttpResponse response, co_await http_.send(std::move(request)));
   if (response.status >= 300) co_return refusal(response);
   CO_ASSIGN_OR_RETURN(Json json, read_answer(http_, response));
-  constexpr size_t kKeptBytes = 2'000;  // more than a message shows
-  if (response.body.size() > kKeptBytes) {
-    response.body.resize(kKeptBytes);
-    response.body.shrink_to_fit();
-  }
-  co_return Reply{std::move(response), std::move(json)};
+  co_return make_reply(std::move(response), std::move(json));
 }
 
 // The answer to one query, or an array of them.
-Task<Result<WeaviateStore::Reply>> WeaviateStore::ask(std::vector<std::string> queries) {
+Task<Result<Reply>> WeaviateStore::ask(std::vector<std::string> queries) {
   std::string body;
   for (const std::string& query : queries) {
     body += body.empty() ? "{\"query\":" : ",{\"query\":";

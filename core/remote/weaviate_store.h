@@ -23,6 +23,8 @@
 
 namespace nearfield {
 
+struct Reply;  // core/remote/answer.h
+
 struct WeaviateOptions : WeaviateLayout {
   std::string collection;  // UTF-8, 1 byte or more; its class has at most 255 characters
   size_t dimension = 0;    // 0: that of the first vector
@@ -67,7 +69,6 @@ class WeaviateStore : public VectorStore {
   Task<Status> close() override;
 
  private:
-  struct Reply;
   struct Leg;
   class UpsertJob;
 
