@@ -13,6 +13,7 @@
 #include "core/remote/answer.h"
 #include "core/remote/ids.h"
 #include "core/remote/json_text.h"
+#include "core/remote/scaled.h"
 
 namespace nearfield {
 
@@ -252,11 +253,7 @@ Result<ChromaMetadata> ChromaMetadata::of(const StorePoint& point, Metric metric
 }
 
 void append_chroma_vector(std::string& out, std::span<const float> vector, Metric metric) {
-  const double scale = scaled_by(vector, metric);
-  if (scale == 1) return append_json_floats(out, vector);
-  std::vector<float> unit(vector.size());
-  for (size_t i = 0; i < unit.size(); ++i) unit[i] = static_cast<float>(vector[i] / scale);
-  append_json_floats(out, unit);
+  append_scaled(out, vector, scaled_by(vector, metric));
 }
 
 Result<StorePoint> read_chroma_point(std::string id, const Json* metadata, const Json* document, const Json* vector,
@@ -292,10 +289,7 @@ Result<StorePoint> read_chroma_point(std::string id, const Json* metadata, const
   if (norm == nullptr || metric != Metric::kCosine) return out;
   const double factor = norm->is_number() ? norm->get<double>() : 0;
   if (!(factor > 0 && std::isfinite(factor))) return answer_has("a \"_nearfield.norm\" that is none");
-  for (float& component : out.vector) {
-    component = static_cast<float>(component * factor);
-    if (!std::isfinite(component)) return answer_has("a vector whose norm is too large");
-  }
+  RETURN_IF_ERROR(scale_back(out.vector, factor));
   return out;
 }
 

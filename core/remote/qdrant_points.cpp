@@ -10,6 +10,7 @@
 #include "core/remote/answer.h"
 #include "core/remote/ids.h"
 #include "core/remote/json_text.h"
+#include "core/remote/scaled.h"
 
 namespace nearfield {
 
@@ -206,12 +207,7 @@ Status read_dense(const Json& json, const QdrantLayout& layout, double norm, Sto
     return answer_has("a vector of " + std::to_string(point.vector.size()) + " components, not " +
                       std::to_string(layout.dimension));
   }
-  if (norm == 1) return {};
-  for (float& component : point.vector) {
-    component = static_cast<float>(component * norm);
-    if (!std::isfinite(component)) return answer_has("a vector whose norm is too large");
-  }
-  return {};
+  return norm == 1 ? Status() : scale_back(point.vector, norm);
 }
 
 // The vector is a list where it is the only one and has no name, or an object of them by name.
@@ -286,11 +282,7 @@ void append_sparse(std::string& out, const SparseVector& vector) {
 }
 
 void append_dense(std::string& out, std::span<const float> vector, Metric metric) {
-  const double scale = scaled_by(vector, metric);
-  if (scale == 1) return append_json_floats(out, vector);
-  std::vector<float> unit(vector.size());
-  for (size_t i = 0; i < unit.size(); ++i) unit[i] = static_cast<float>(vector[i] / scale);
-  append_json_floats(out, unit);
+  append_scaled(out, vector, scaled_by(vector, metric));
 }
 
 void append_qdrant_point(std::string& out, const StorePoint& point, const QdrantLayout& layout, Analyzer* analyzer) {

@@ -7,6 +7,7 @@
 #include "core/remote/answer.h"
 #include "core/remote/ids.h"
 #include "core/remote/json_text.h"
+#include "core/remote/scaled.h"
 #include "core/remote/weaviate_filter.h"
 #include "core/remote/weaviate_terms.h"
 
@@ -22,13 +23,6 @@ double scaled_by(std::span<const float> vector, Metric metric) {
   if (metric != Metric::kCosine || vector.empty()) return 1;
   const double norm = vector_norm(vector);
   return norm == 0 || (norm > kLeastNorm && norm < kGreatestNorm) ? 1 : norm;
-}
-
-void append_scaled(std::string& out, std::span<const float> vector, double scale) {
-  if (scale == 1) return append_json_floats(out, vector);
-  std::vector<float> unit(vector.size());
-  for (size_t i = 0; i < unit.size(); ++i) unit[i] = static_cast<float>(vector[i] / scale);
-  append_json_floats(out, unit);
 }
 
 }  // namespace
@@ -157,10 +151,7 @@ Result<WeaviateRecord> read_weaviate_object(const Json& object, const WeaviateLa
   if (norm == nullptr || norm->is_null()) return out;
   const double length = norm->is_number() ? norm->get<double>() : 0;
   if (!(length > 0 && std::isfinite(length))) return answer_has("an nf_norm that is no length");
-  for (float& component : point.vector) {
-    component = static_cast<float>(component * length);
-    if (!std::isfinite(component)) return answer_has("a vector whose norm is too large");
-  }
+  RETURN_IF_ERROR(scale_back(point.vector, length));
   return out;
 }
 
