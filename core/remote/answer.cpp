@@ -63,6 +63,11 @@ std::string text_of(const Json* json) {
 
 Error answer_has(std::string what) { return {Code::kRemoteProtocolError, std::move(what), ""}; }
 
+bool is_object_text(const std::string& text) {
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  return first != std::string::npos && text[first] == '{' && check_json(text, "payload").ok();
+}
+
 Result<std::vector<float>> read_floats(const Json& json) {
   std::vector<float> out;
   if (!json.is_array()) return answer_has("a vector that is no array");

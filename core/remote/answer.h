@@ -42,6 +42,9 @@ std::string text_of(const Json* json);
 // <what>".
 Error answer_has(std::string what);
 
+// Whether a payload's text is one: a JSON object.
+bool is_object_text(const std::string& text);
+
 // A vector: finite numbers. Fails as answer_has() says it.
 Result<std::vector<float>> read_floats(const Json& json);
 

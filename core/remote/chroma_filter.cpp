@@ -86,12 +86,6 @@ Where leaf(std::string_view key, std::string_view op, std::string_view operand) 
   return out;
 }
 
-std::string json_quoted(std::string_view text) {
-  std::string out;
-  append_json_string(out, text);
-  return out;
-}
-
 size_t leaves(const Where& where) {
   if (where.parts.empty()) return 1;
   size_t count = 0;

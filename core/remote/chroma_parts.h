@@ -2,7 +2,6 @@
 // chroma_write.cpp, chroma_read.cpp and chroma_search.cpp.
 #pragma once
 
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,9 +15,6 @@
 namespace nearfield {
 
 constexpr size_t kMostCounted = 1 << 24;
-
-// ["a","b"]
-std::string quoted_list(std::span<const std::string> texts);
 
 // {"<key>":{"<op>":<operand>}}
 std::string comparison(std::string_view key, std::string_view op, std::string_view operand);

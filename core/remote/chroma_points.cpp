@@ -28,12 +28,6 @@ constexpr size_t kMaxTermBytes = 8 << 20;
 // Squares of norms beyond these are no good floats.
 constexpr double kLeastNorm = 1e-10, kGreatestNorm = 1e15;
 
-std::string json_quoted(std::string_view text) {
-  std::string out;
-  append_json_string(out, text);
-  return out;
-}
-
 void append_canonical(std::string& out, const Json& value) {
   switch (value.type()) {
     case Json::value_t::boolean: out += value.get<bool>() ? "true" : "false"; return;
@@ -168,11 +162,6 @@ double scaled_by(std::span<const float> vector, Metric metric) {
   if (metric != Metric::kCosine) return 1;
   const double norm = vector_norm(vector);
   return norm == 0 || (norm >= kLeastNorm && norm <= kGreatestNorm) ? 1 : norm;
-}
-
-bool is_object_text(const std::string& text) {
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  return first != std::string::npos && text[first] == '{' && check_json(text, "payload").ok();
 }
 
 }  // namespace

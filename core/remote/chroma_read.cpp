@@ -84,7 +84,7 @@ Task<Result<std::vector<StorePoint>>> ChromaStore::records(std::vector<std::stri
   for (size_t first = 0; first < ids.size();) {
     const auto some = std::span(ids).subspan(first, std::min(at_once, ids.size() - first));
     Result<Reply> answered =
-        co_await post("/get", "{\"ids\":" + quoted_list(some) + ",\"include\":[" + include(parts) + "]}");
+        co_await post("/get", "{\"ids\":" + json_strings(some) + ",\"include\":[" + include(parts) + "]}");
     if (!answered.ok()) {
       if (ask_fewer(answered.code(), some.size(), at_once)) continue;
       co_return std::move(answered).failure();

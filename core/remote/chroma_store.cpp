@@ -43,15 +43,6 @@ bool is_missing(const HttpResponse& response) {
 
 }  // namespace
 
-std::string quoted_list(std::span<const std::string> texts) {
-  std::string out = "[";
-  for (const std::string& text : texts) {
-    if (out.size() > 1) out += ',';
-    append_json_string(out, text);
-  }
-  return out += ']';
-}
-
 std::string comparison(std::string_view key, std::string_view op, std::string_view operand) {
   std::string out = "{";
   append_json_string(out, key);

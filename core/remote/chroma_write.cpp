@@ -168,7 +168,7 @@ Task<Result<uint64_t>> ChromaStore::remove(std::vector<std::string> ids) {
   for (size_t first = 0; first < there.size(); first += at_once) {
     const auto some = std::span(there).subspan(first, std::min(at_once, there.size() - first));
     CO_ASSIGN_OR_RETURN(const Reply reply,
-                        co_await post("/delete", "{\"ids\":" + quoted_list(some) + '}', RetryClass::kIdempotentWrite));
+                        co_await post("/delete", "{\"ids\":" + json_strings(some) + '}', RetryClass::kIdempotentWrite));
     if (!reply.json.is_object()) co_return bad(reply, "no object");
   }
   co_return uint64_t{there.size()};

@@ -117,6 +117,21 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
+std::string json_quoted(std::string_view text) {
+  std::string out;
+  append_json_string(out, text);
+  return out;
+}
+
+std::string json_strings(std::span<const std::string> texts) {
+  std::string out = "[";
+  for (const std::string& text : texts) {
+    if (out.size() > 1) out += ',';
+    append_json_string(out, text);
+  }
+  return out += ']';
+}
+
 void append_json_float(std::string& out, float value) {
   char buffer[kComponentRoom];
   if (char* const end = write_component(buffer, value); end != nullptr) {

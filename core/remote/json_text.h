@@ -10,6 +10,9 @@ namespace nearfield {
 
 // In quotes. REQUIRES: is_utf8(text).
 void append_json_string(std::string& out, std::string_view text);
+std::string json_quoted(std::string_view text);
+// ["a","b"]
+std::string json_strings(std::span<const std::string> texts);
 
 // The shortest decimal that reads back as the same float; for less than one in a hundred a longer one of at most 9
 // digits. REQUIRES: finite.

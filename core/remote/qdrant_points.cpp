@@ -20,12 +20,6 @@ constexpr double kExactIntegers = 0x1p53;
 // Qdrant leaves a vector alone whose squared length is this near to 1, or nearer.
 constexpr double kUnitLength = 5e-7;
 
-std::string json_quoted(std::string_view text) {
-  std::string out;
-  append_json_string(out, text);
-  return out;
-}
-
 // Whether a stored payload has to differ from this value, or Qdrant makes it differ.
 bool changes(const Json& value, bool in_array) {
   if (value.is_number_float()) {
@@ -113,12 +107,7 @@ void append_payload(std::string& out, const StorePoint& point, const QdrantLayou
     std::vector<std::string> empty;
     find_empty_arrays(payload, nullptr, empty);
     if (!empty.empty()) {
-      std::string list = "\"empty\":[";
-      for (size_t i = 0; i < empty.size(); ++i) {
-        if (i > 0) list += ',';
-        append_json_string(list, empty[i]);
-      }
-      own.push_back(std::move(list) + ']');
+      own.push_back("\"empty\":" + json_strings(empty));
     }
   }
   out += '{';
@@ -230,10 +219,7 @@ Result<std::string> given_payload(Json payload, const Json* own, const QdrantLay
   const Json* given = own == nullptr ? nullptr : json_member(*own, "payload");
   if (given != nullptr && given->is_string()) {
     const auto& text = given->get_ref<const std::string&>();
-    const size_t first = text.find_first_not_of(" \t\r\n");
-    if (first == std::string::npos || text[first] != '{' || !check_json(text, "payload").ok()) {
-      return answer_has("a \"payload\" of \"_nearfield\" that is no JSON object");
-    }
+    if (!is_object_text(text)) return answer_has("a \"payload\" of \"_nearfield\" that is no JSON object");
     return text;
   }
   if (const Json* text = json_member(payload, layout.text_field); text != nullptr && text->is_string()) {

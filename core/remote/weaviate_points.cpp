@@ -70,11 +70,7 @@ void append_weaviate_object(std::string& out, const StorePoint& point, std::stri
     const std::vector<std::string> terms = payload_terms(read_checked_json(point.payload));
     if (!terms.empty()) {
       next(kWeaviateTerms);
-      for (size_t i = 0; i < terms.size(); ++i) {
-        out += i > 0 ? ',' : '[';
-        append_json_string(out, terms[i]);
-      }
-      out += ']';
+      out += json_strings(terms);
     }
   }
   if (scale != 1) {
@@ -133,9 +129,7 @@ Result<WeaviateRecord> read_weaviate_object(const Json& object, const WeaviateLa
   }
   if (parts.payload) {
     ASSIGN_OR_RETURN(point.payload, text("nf_payload"));
-    const size_t first = point.payload.find_first_not_of(" \t\r\n");
-    if (!point.payload.empty() &&
-        (first == std::string::npos || point.payload[first] != '{' || !check_json(point.payload, "payload").ok())) {
+    if (!point.payload.empty() && !is_object_text(point.payload)) {
       return answer_has("an nf_payload that is no JSON object");
     }
   }
