@@ -4,7 +4,6 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "core/remote/answer.h"
 #include "core/remote/answer_size.h"

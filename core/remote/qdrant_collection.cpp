@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <map>
 
 #include "core/remote/json_text.h"
 #include "core/remote/qdrant_parts.h"

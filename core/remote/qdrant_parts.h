@@ -1,9 +1,8 @@
 // What the parts of QdrantStore share: qdrant_store.cpp (the server, filters, snapshots), qdrant_collection.cpp,
-// qdrant_write.cpp and qdrant_read.cpp.
+// qdrant_write.cpp, qdrant_read.cpp and qdrant_search.cpp.
 #pragma once
 
 #include <string>
-#include <utility>
 
 #include "core/remote/answer.h"
 #include "core/remote/answer_size.h"

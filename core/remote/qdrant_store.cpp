@@ -1,10 +1,8 @@
 #include "core/remote/qdrant_store.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "core/base/utf8.h"
-#include "core/remote/ids.h"
 #include "core/remote/json_text.h"
 #include "core/remote/qdrant_parts.h"
 

@@ -1,12 +1,9 @@
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "core/collection/point_check.h"
 #include "core/remote/batch_check.h"
 #include "core/remote/hits.h"
-#include "core/remote/ids.h"
-#include "core/remote/json_text.h"
 #include "core/remote/qdrant_parts.h"
 
 namespace nearfield {

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <utility>
 
 #include "core/remote/answer.h"
 #include "core/remote/ids.h"
