@@ -63,14 +63,13 @@ Status ChromaStore::check_query(const StoreQuery& query) const {
 // Hits from the first on, in any order, become those that the query asked for.
 void ChromaStore::finish(std::vector<StoreHit>& hits, const StoreQuery& query) const {
   sort_hits(hits);
-  hits.resize(std::min(hits.size(), query.offset + query.k));
-  hits.erase(hits.begin(), hits.begin() + static_cast<ptrdiff_t>(std::min(query.offset, hits.size())));
-  set_leg(hits, &StoreHit::dense, query.offset);
+  hits.resize(std::min(hits.size(), query.k));
+  set_leg(hits, &StoreHit::dense);
   drop_below(hits, query.min_score);
 }
 
 // One request for queries that differ in their vectors alone, or several where its answer is too long.
-Task<Status> ChromaStore::search_some(std::vector<Asked>& asked, std::vector<std::vector<StoreHit>>& out) {
+Task<Status> ChromaStore::search_some(std::vector<Asked>& asked, StoreHits& out) {
   const StoreParts parts = asked[0].parts;
   const size_t hit_bytes = point_bytes(parts, std::max(options_.dimension, dimension_));
   size_t at_once = options_.search_batch;
@@ -148,9 +147,19 @@ Task<Result<std::vector<StoreHit>>> ChromaStore::search_exactly(const StoreQuery
   co_return std::move(hits);
 }
 
-Task<Result<std::vector<std::vector<StoreHit>>>> ChromaStore::search(std::vector<StoreQuery> queries) {
+Task<Result<StoreHits>> ChromaStore::search(std::vector<StoreQuery> queries) {
+  return search_in_order(
+      *this,
+      [](VectorStore& store, const std::vector<StoreQuery>& asked) {
+        return static_cast<ChromaStore&>(store).find(asked);
+      },
+      std::move(queries), true);
+}
+
+// Without offsets, and equal scores at the end are any.
+Task<Result<StoreHits>> ChromaStore::find(const std::vector<StoreQuery>& queries) {
   CO_RETURN_IF_ERROR(open());
-  std::vector<std::vector<StoreHit>> out(queries.size());
+  StoreHits out(queries.size());
   if (queries.empty()) co_return std::move(out);
   for (const StoreQuery& query : queries) CO_RETURN_IF_ERROR(check_query(query));
   CO_RETURN_IF_ERROR(co_await resolve());
@@ -161,7 +170,7 @@ Task<Result<std::vector<std::vector<StoreHit>>>> ChromaStore::search(std::vector
     if (query.exact) {
       CO_ASSIGN_OR_RETURN(out[i], co_await search_exactly(query, filter));
     } else if (!filter.nothing) {
-      Asked asked{i, {}, std::move(filter.where), query.parts, query.offset + query.k};
+      Asked asked{i, {}, std::move(filter.where), query.parts, query.k};
       append_chroma_vector(asked.vector, query.vector, options_.metric);
       const char parts = static_cast<char>('0' + (query.parts.payload ? 1 : 0) + (query.parts.text ? 2 : 0) +
                                            (query.parts.vector ? 4 : 0));

@@ -1,8 +1,7 @@
 // ChromaStore: a collection on a Chroma server from 1.5.0 on, over its REST v2.
 //
 // How points lie there is in core/remote/chroma_points.h, what filters become in core/remote/chroma_filter.h. Scores
-// are those of core/metric, within what f32 can hold: l2 distances are squared ones, cosine and ip ones 1 - d. Among
-// equal scores at the end of a list the server chooses which of them are in it.
+// are those of core/metric, within what f32 can hold: l2 distances are squared ones, cosine and ip ones 1 - d.
 //
 // Chroma's upserts merge: what a record had and the new one has not would stay. So an upsert first reads the metadata
 // of those that are there, and sends a null for each key that has to go: where either request fails, every point is as
@@ -26,6 +25,7 @@
 #include "core/remote/chroma_filter.h"
 #include "core/remote/chroma_points.h"
 #include "core/remote/http_client.h"
+#include "core/remote/ordered_search.h"
 #include "core/store/vector_store.h"
 
 namespace nearfield {
@@ -54,7 +54,7 @@ class ChromaStore : public VectorStore {
 
   Task<Result<EnsureReport>> ensure() override;
   Task<Result<WriteReport>> upsert(std::vector<StorePoint> points) override;
-  Task<Result<std::vector<std::vector<StoreHit>>>> search(std::vector<StoreQuery> queries) override;
+  Task<Result<StoreHits>> search(std::vector<StoreQuery> queries) override;
   Task<Result<std::vector<StorePoint>>> get(std::vector<std::string> ids, StoreParts parts) override;
   Task<Result<uint64_t>> remove(std::vector<std::string> ids) override;
   Task<Result<uint64_t>> remove_matching(Filter filter) override;
@@ -96,7 +96,8 @@ class ChromaStore : public VectorStore {
   Task<Status> erase_stale(const std::vector<StorePoint>& points, std::vector<ChromaMetadata>& metadata);
   Task<Result<ChromaFilter>> compile(const Filter* filter);
   Status check_query(const StoreQuery& query) const;
-  Task<Status> search_some(std::vector<Asked>& asked, std::vector<std::vector<StoreHit>>& out);
+  Task<Result<StoreHits>> find(const std::vector<StoreQuery>& queries);  // outlive the task
+  Task<Status> search_some(std::vector<Asked>& asked, StoreHits& out);
   Task<Result<std::vector<StoreHit>>> search_exactly(const StoreQuery& query, const ChromaFilter& filter);
   void finish(std::vector<StoreHit>& hits, const StoreQuery& query) const;
 

@@ -16,8 +16,8 @@ void sort_hits(std::vector<StoreHit>& hits) {
             [](const StoreHit& a, const StoreHit& b) { return comes_first(a.score, a.point.id, b.score, b.point.id); });
 }
 
-void set_leg(std::vector<StoreHit>& hits, std::optional<LegScore> StoreHit::* leg, size_t offset) {
-  for (size_t i = 0; i < hits.size(); ++i) hits[i].*leg = LegScore{hits[i].score, offset + i + 1};
+void set_leg(std::vector<StoreHit>& hits, std::optional<LegScore> StoreHit::* leg) {
+  for (size_t i = 0; i < hits.size(); ++i) hits[i].*leg = LegScore{hits[i].score, i + 1};
 }
 
 void drop_below(std::vector<StoreHit>& hits, const std::optional<double>& min_score) {

@@ -19,8 +19,8 @@ inline bool wants_any(StoreParts parts) { return parts.payload || parts.text || 
 bool comes_first(double score, std::string_view id, double other_score, std::string_view other_id);
 void sort_hits(std::vector<StoreHit>& hits);
 
-// Tells each hit's score and its rank as those of one leg: `&StoreHit::dense`. `offset`: how many hits came before.
-void set_leg(std::vector<StoreHit>& hits, std::optional<LegScore> StoreHit::* leg, size_t offset);
+// Tells each hit's score and its rank as those of one leg: `&StoreHit::dense`.
+void set_leg(std::vector<StoreHit>& hits, std::optional<LegScore> StoreHit::* leg);
 
 void drop_below(std::vector<StoreHit>& hits, const std::optional<double>& min_score);
 

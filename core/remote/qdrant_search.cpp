@@ -65,7 +65,7 @@ Result<std::vector<QdrantStore::Leg>> QdrantStore::legs_of(const StoreQuery& que
   }
 
   const bool hybrid = dense && (text || sparse);
-  const size_t limit = hybrid ? std::max(query.offset + query.k, kMinCandidates) : query.k;
+  const size_t limit = hybrid ? std::max(query.k, kMinCandidates) : query.k;
   std::vector<Leg> legs;
   const auto add = [&](Leg::Kind kind, std::string_view what, std::string_view name) {
     Leg leg{.kind = kind,
@@ -80,7 +80,6 @@ Result<std::vector<QdrantStore::Leg>> QdrantStore::legs_of(const StoreQuery& que
       append_json_string(leg.body, name);
     }
     leg.body += ",\"limit\":" + std::to_string(limit);
-    if (!hybrid && query.offset > 0) leg.body += ",\"offset\":" + std::to_string(query.offset);
     if (!filter.everything) leg.body += ",\"filter\":" + filter.text;
     const size_t ef = query.ef > 0 ? query.ef : options_.ef;
     if (kind == Leg::Kind::kDense && query.exact) {
@@ -152,9 +151,19 @@ Task<Result<std::vector<QdrantStore::Ranked>>> QdrantStore::run(const std::vecto
   co_return std::move(out);
 }
 
-Task<Result<std::vector<std::vector<StoreHit>>>> QdrantStore::search(std::vector<StoreQuery> queries) {
+Task<Result<StoreHits>> QdrantStore::search(std::vector<StoreQuery> queries) {
+  return search_in_order(
+      *this,
+      [](VectorStore& store, const std::vector<StoreQuery>& asked) {
+        return static_cast<QdrantStore&>(store).find(asked);
+      },
+      std::move(queries));
+}
+
+// Without offsets, and equal scores at the end are any.
+Task<Result<StoreHits>> QdrantStore::find(const std::vector<StoreQuery>& queries) {
   CO_RETURN_IF_ERROR(open());
-  std::vector<std::vector<StoreHit>> out(queries.size());
+  StoreHits out(queries.size());
   std::vector<Leg> legs;
   for (size_t i = 0; i < queries.size(); ++i) {
     const StoreQuery& query = queries[i];
@@ -185,11 +194,9 @@ Task<Result<std::vector<std::vector<StoreHit>>>> QdrantStore::search(std::vector
     std::vector<StoreHit>& hits = out[i];
     if (legs[at].alone) {
       hits = std::move(found[at].hits);
-      set_leg(hits,
-              legs[at].kind == Leg::Kind::kDense  ? &StoreHit::dense
-              : legs[at].kind == Leg::Kind::kText ? &StoreHit::text
-                                                  : &StoreHit::sparse,
-              query.offset);
+      set_leg(hits, legs[at].kind == Leg::Kind::kDense  ? &StoreHit::dense
+                    : legs[at].kind == Leg::Kind::kText ? &StoreHit::text
+                                                        : &StoreHit::sparse);
       ++at;
     } else {
       // The rows of the fusion are numbers of `ids`.
@@ -212,7 +219,7 @@ Task<Result<std::vector<std::vector<StoreHit>>>> QdrantStore::search(std::vector
       heap_sort(fused, [&](const FusedRow& a, const FusedRow& b) {
         return comes_first(a.score, ids[a.row], b.score, ids[b.row]);
       });
-      for (size_t rank = query.offset; rank < std::min(fused.size(), query.offset + query.k); ++rank) {
+      for (size_t rank = 0; rank < std::min(fused.size(), query.k); ++rank) {
         StoreHit hit;
         hit.point.id = ids[fused[rank].row];
         hit.score = fused[rank].score;

@@ -1,13 +1,13 @@
 // QdrantStore: a collection on a Qdrant server, over REST.
 //
 // What is Qdrant's own way of things is in core/remote/qdrant_points.h (ids, payloads, vectors) and
-// core/remote/qdrant_filter.h. Scores are those of core/metric, within what f32 can hold. Among equal scores at the end
-// of a list the server chooses which of them are in it. The scores of a text are the server's sum of idf and our
-// weights: a ranking much like BM25's, with other numbers.
+// core/remote/qdrant_filter.h. Scores are those of core/metric, within what f32 can hold. The scores of a text are the
+// server's sum of idf and our weights: a ranking much like BM25's, with other numbers.
 //
 // Searches by two legs are fused here, as Collection does it, from the best max(100, offset + k) of each: the server's
-// own fusion ranks equal scores in any order. Without a filter that passes everything, no request has an empty filter;
-// only clear(), and remove_matching() with such a filter, send one.
+// own fusion ranks equal scores in any order. Which of equal ones are among those the server chooses. Without a filter
+// that passes everything, no request has an empty filter; only clear(), and remove_matching() with such a filter, send
+// one.
 //
 // Its requests take a page of at most 10,000 points, and fewer where vectors make them long.
 #pragma once
@@ -21,6 +21,7 @@
 
 #include "core/remote/batches.h"
 #include "core/remote/http_client.h"
+#include "core/remote/ordered_search.h"
 #include "core/remote/qdrant_filter.h"
 #include "core/remote/qdrant_points.h"
 #include "core/store/vector_store.h"
@@ -60,7 +61,7 @@ class QdrantStore : public VectorStore {
 
   Task<Result<EnsureReport>> ensure() override;
   Task<Result<WriteReport>> upsert(std::vector<StorePoint> points) override;
-  Task<Result<std::vector<std::vector<StoreHit>>>> search(std::vector<StoreQuery> queries) override;
+  Task<Result<StoreHits>> search(std::vector<StoreQuery> queries) override;
   Task<Result<std::vector<StorePoint>>> get(std::vector<std::string> ids, StoreParts parts) override;
   Task<Result<uint64_t>> remove(std::vector<std::string> ids) override;
   Task<Result<uint64_t>> remove_matching(Filter filter) override;
@@ -100,6 +101,7 @@ class QdrantStore : public VectorStore {
   Status check_points(std::span<const StorePoint> points) const;
   Status check_sparse(const SparseVector& vector, std::string_view what) const;
   Result<std::vector<Leg>> legs_of(const StoreQuery& query, const QdrantFilter& filter);
+  Task<Result<StoreHits>> find(const std::vector<StoreQuery>& queries);  // outlive the task
   Task<Result<std::vector<Ranked>>> run(const std::vector<Leg>& legs);
   Task<Result<std::vector<QdrantRecord>>> records(std::vector<std::string> keys, std::string selection,
                                                   StoreParts parts);

@@ -43,7 +43,7 @@ struct WeaviateStore::Leg {
   enum class Kind : uint8_t { kDense, kText, kHybrid };
   Kind kind = Kind::kDense;
   double scale = 1;  // of the server's scores
-  size_t limit = 0, offset = 0;
+  size_t limit = 0;
   StoreParts parts;
   std::string text;
 };
@@ -79,7 +79,6 @@ Result<WeaviateStore::Leg> WeaviateStore::leg_of(const StoreQuery& query, const 
 
   Leg leg;
   leg.limit = query.k;
-  leg.offset = query.offset;
   leg.parts = lean ? kNoParts : query.parts;
   std::string& out = leg.text;
   out = "{Get{" + class_ + '(';
@@ -117,7 +116,6 @@ Result<WeaviateStore::Leg> WeaviateStore::leg_of(const StoreQuery& query, const 
   const bool exact = query.exact && dense && options_.payload_index;
   if (exact || where.kind != WeaviateCondition::Kind::kAll) out += ",where:" + where.graphql();
   out += ",limit:" + std::to_string(query.k);
-  if (query.offset > 0) out += ",offset:" + std::to_string(query.offset);
   out += ')' + weaviate_selection(options_, leg.parts, leg.kind == Leg::Kind::kDense ? "distance" : "score") + "}}";
   return leg;
 }
@@ -174,13 +172,23 @@ Result<std::vector<StoreHit>> WeaviateStore::read_hits(const Reply& reply, const
   }
   sort_hits(hits);
   if (leg.kind == Leg::Kind::kHybrid) return hits;
-  set_leg(hits, leg.kind == Leg::Kind::kDense ? &StoreHit::dense : &StoreHit::text, leg.offset);
+  set_leg(hits, leg.kind == Leg::Kind::kDense ? &StoreHit::dense : &StoreHit::text);
   return hits;
 }
 
-Task<Result<std::vector<std::vector<StoreHit>>>> WeaviateStore::search(std::vector<StoreQuery> queries) {
+Task<Result<StoreHits>> WeaviateStore::search(std::vector<StoreQuery> queries) {
+  return search_in_order(
+      *this,
+      [](VectorStore& store, const std::vector<StoreQuery>& asked) {
+        return static_cast<WeaviateStore&>(store).find(asked);
+      },
+      std::move(queries));
+}
+
+// Without offsets, and equal scores at the end are any.
+Task<Result<StoreHits>> WeaviateStore::find(const std::vector<StoreQuery>& queries) {
   CO_RETURN_IF_ERROR(open());
-  std::vector<std::vector<StoreHit>> out(queries.size());
+  StoreHits out(queries.size());
   std::vector<Leg> legs;
   std::vector<bool> lean(queries.size(), false);
   bool few = false;  // in all

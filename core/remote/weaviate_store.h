@@ -17,6 +17,7 @@
 
 #include "core/remote/batches.h"
 #include "core/remote/http_client.h"
+#include "core/remote/ordered_search.h"
 #include "core/remote/weaviate_filter.h"
 #include "core/remote/weaviate_points.h"
 #include "core/store/vector_store.h"
@@ -49,7 +50,7 @@ class WeaviateStore : public VectorStore {
 
   Task<Result<EnsureReport>> ensure() override;
   Task<Result<WriteReport>> upsert(std::vector<StorePoint> points) override;
-  Task<Result<std::vector<std::vector<StoreHit>>>> search(std::vector<StoreQuery> queries) override;
+  Task<Result<StoreHits>> search(std::vector<StoreQuery> queries) override;
   Task<Result<std::vector<StorePoint>>> get(std::vector<std::string> ids, StoreParts parts) override;
   Task<Result<uint64_t>> remove(std::vector<std::string> ids) override;
   Task<Result<uint64_t>> remove_matching(Filter filter) override;
@@ -94,6 +95,7 @@ class WeaviateStore : public VectorStore {
   Status check_points(const std::vector<StorePoint>& points) const;
   Result<Leg> leg_of(const StoreQuery& query, const WeaviateCondition& where, bool lean) const;
   Result<std::vector<StoreHit>> read_hits(const Reply& reply, const Json& answer, const Leg& leg) const;
+  Task<Result<StoreHits>> find(const std::vector<StoreQuery>& queries);  // outlive the task
   Task<Result<bool>> check_exact(const WeaviateCondition& where);
   Task<Result<std::vector<WeaviateRecord>>> records(std::vector<std::string> uuids, StoreParts parts);
   Task<Result<uint64_t>> count_matching(const WeaviateCondition& where);

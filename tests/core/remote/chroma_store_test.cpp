@@ -177,8 +177,10 @@ TEST_CASE("searches of Chroma find what a collection finds, with its scores") {
           CHECK(hits[j].dense->rank == requests[i].offset + j + 1);
         }
       }
-      // Those that differ in their vectors alone share a request, and what matches nothing needs none.
-      CHECK(bench.server.count("POST", "/query") - before == (filter == filters.back() ? 0 : 1));
+      // Those that differ in their vectors alone share a request, and what matches nothing needs none. One more, or
+      // two, where lists end among equal scores.
+      const size_t sent = bench.server.count("POST", "/query") - before;
+      CHECK((filter == filters.back() ? sent == 0 : sent >= 1 && sent <= 3));
       const auto count = bench.run(bench.store->count(filter_of(filter)));
       REQUIRE(count.ok());
       const Filter parsed = filter_of(filter);
@@ -659,7 +661,7 @@ TEST_CASE("answers of Chroma that are not what they should be are errors, and th
       {"\"\"", "null", "null", "[1,0]"},
       {"null", "null", "null", "[1,0]"},
       {"\"z\",\"z\"", "null,null", "null,null", "[1,0],[1,0]"},
-      {"\"a\",\"b\",\"c\"", "null,null,null", "null,null,null", "[1,0],[1,0],[1,0]"},
+      {"\"a\",\"b\",\"c\",\"d\"", "null,null,null,null", "null,null,null,null", "[1,0],[1,0],[1,0],[1,0]"},
       {"\"a\"", "", "null", "[1,0]"},
       {"\"a\"", "null,null", "null", "[1,0]"},
       {"\"a\"", "null", "", "[1,0]"},

@@ -834,8 +834,6 @@ TEST_CASE("recorded answers of a real server are read, and its recorded requests
   CHECK(Json::parse(all[0].point.payload)["year"] == 2020);
   CHECK(std::abs(all[1].score - 0.6) < 1e-6);
   CHECK(all[0].point.vector == std::vector<float>{1, 0, 0, 0});
-  CHECK(hits_of("query-offset", [](StoreQuery& query) { query.k = 2, query.offset = 2; }).size() == 2);
-  CHECK(same("query-offset", "offset"));
   CHECK(hits_of("query-exact", [](StoreQuery& query) { query.k = 3, query.exact = true; }).size() == 3);
   CHECK(same("query-exact", "params"));
   const auto filtered = [&](const std::string& name, const std::string& filter, bool equal) {
