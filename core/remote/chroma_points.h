@@ -42,9 +42,6 @@ inline constexpr std::string_view kChromaMax = "_nearfield.max.";
 inline constexpr std::string_view kChromaMin = "_nearfield.min.";
 inline constexpr std::string_view kChromaSlot = "_nearfield.slot";
 
-// Beyond this length of a vector Chroma's distances are infinite. Of cosine, which has no length, vectors are scaled.
-inline constexpr double kChromaMaxNorm = 9e18;
-
 // Whether a key of metadata may have this name.
 bool is_chroma_key(std::string_view name);
 

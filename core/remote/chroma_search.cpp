@@ -6,6 +6,7 @@
 #include "core/remote/chroma_parts.h"
 #include "core/remote/hits.h"
 #include "core/remote/query_check.h"
+#include "core/remote/scaled.h"
 #include "core/remote/score.h"
 
 namespace nearfield {
@@ -45,9 +46,7 @@ Status ChromaStore::check_query(const StoreQuery& query) const {
   if (!has_vector) return invalid("a search of mode dense needs a vector", shown(std::string_view("dense")));
   RETURN_IF_ERROR(check_vector(query.vector, options_.dimension > 0 ? options_.dimension : query.vector.size(),
                                "the query vector"));
-  if (options_.metric != Metric::kCosine && vector_norm(query.vector) > kChromaMaxNorm) {
-    return unsupported("the query vector is too long for Chroma, whose distances to it are infinite");
-  }
+  RETURN_IF_ERROR(check_length(query.vector, options_.metric, "the query vector"));
   RETURN_IF_ERROR(check_range(query));
   if (query.ef > 0) {
     return unsupported("search.ef: Chroma has it as a setting of the collection (ef), not of a search",

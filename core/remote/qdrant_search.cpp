@@ -10,6 +10,7 @@
 #include "core/remote/json_text.h"
 #include "core/remote/qdrant_parts.h"
 #include "core/remote/query_check.h"
+#include "core/remote/scaled.h"
 #include "core/remote/score.h"
 
 namespace nearfield {
@@ -55,6 +56,7 @@ Result<std::vector<QdrantStore::Leg>> QdrantStore::legs_of(const StoreQuery& que
   if (has_vector) {
     const size_t dimension = layout.dimension > 0 ? layout.dimension : query.vector.size();
     RETURN_IF_ERROR(check_vector(query.vector, dimension, "the query vector"));
+    RETURN_IF_ERROR(check_length(query.vector, layout.metric, "the query vector"));
   }
   RETURN_IF_ERROR(check_sparse(query.sparse, "the query's sparse vector"));
   RETURN_IF_ERROR(check_range(query));

@@ -5,6 +5,7 @@
 #include "core/remote/batch_check.h"
 #include "core/remote/hits.h"
 #include "core/remote/qdrant_parts.h"
+#include "core/remote/scaled.h"
 
 namespace nearfield {
 
@@ -84,6 +85,7 @@ Status QdrantStore::check_points(std::span<const StorePoint> points) const {
     if (!point.vector.empty()) {
       const size_t dimension = options_.layout.dimension > 0 ? options_.layout.dimension : point.vector.size();
       RETURN_IF_ERROR(check_vector(point.vector, dimension, "vector of " + shown(point.id)));
+      RETURN_IF_ERROR(check_length(point.vector, options_.layout.metric, "vector of " + shown(point.id)));
     }
     RETURN_IF_ERROR(check_sparse(point.sparse, "sparse vector of " + shown(point.id)));
     RETURN_IF_ERROR(ids.add(point.id, qdrant_key(point.id)));

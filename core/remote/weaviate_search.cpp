@@ -5,6 +5,7 @@
 #include "core/collection/point_check.h"
 #include "core/remote/hits.h"
 #include "core/remote/query_check.h"
+#include "core/remote/scaled.h"
 #include "core/remote/score.h"
 #include "core/remote/weaviate_parts.h"
 
@@ -65,6 +66,7 @@ Result<WeaviateStore::Leg> WeaviateStore::leg_of(const StoreQuery& query, const 
   }
   if (has_vector) {
     RETURN_IF_ERROR(check_vector(query.vector, dimension_ > 0 ? dimension_ : query.vector.size(), "the query vector"));
+    RETURN_IF_ERROR(check_length(query.vector, options_.metric, "the query vector"));
   }
   RETURN_IF_ERROR(check_range(query));
   if (query.ef > 0 && query.ef != options_.ef) {

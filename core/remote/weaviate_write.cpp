@@ -7,6 +7,7 @@
 #include "core/remote/excerpt.h"
 #include "core/remote/hits.h"
 #include "core/remote/ids.h"
+#include "core/remote/scaled.h"
 #include "core/remote/weaviate_parts.h"
 
 namespace nearfield {
@@ -84,6 +85,7 @@ Status WeaviateStore::check_points(const std::vector<StorePoint>& points) const 
     if (!point.vector.empty()) {
       RETURN_IF_ERROR(check_vector(point.vector, dimension_ > 0 ? dimension_ : point.vector.size(),
                                    "vector of " + shown(point.id)));
+      RETURN_IF_ERROR(check_length(point.vector, options_.metric, "vector of " + shown(point.id)));
     }
     if (!point.sparse.empty()) {
       return unsupported("sparse vector of " + shown(point.id) + ": Weaviate has none; it searches texts by BM25");
