@@ -70,6 +70,17 @@ Task<Result<std::vector<StorePoint>>> QdrantStore::get(std::vector<std::string> 
   co_return in_order_of(ids, points);
 }
 
+namespace {
+
+// In the server's order of keys: numbers, then UUIDs in quotes.
+bool comes_before(std::string_view a, std::string_view b) {
+  if (a.starts_with('"') != b.starts_with('"')) return b.starts_with('"');
+  if (!a.starts_with('"') && a.size() != b.size()) return a.size() < b.size();
+  return a < b;
+}
+
+}  // namespace
+
 Task<Result<StorePage>> QdrantStore::scroll(std::optional<Filter> filter, std::string from, size_t limit,
                                             StoreParts parts) {
   CO_RETURN_IF_ERROR(open());
@@ -108,8 +119,8 @@ Task<Result<StorePage>> QdrantStore::scroll(std::optional<Filter> filter, std::s
     if (next != nullptr && !next->is_null()) {
       const std::optional<std::string> key = read_qdrant_key(*next);
       if (!key) co_return bad(reply, "a `next_page_offset` that is neither a number nor a UUID");
-      // Or it would never end.
-      if (keys.empty() || keys.count(*key) > 0 || (!from.empty() && *key == qdrant_key(from))) {
+      // Or it would never end. A page without points, whose points were deleted meanwhile, may have a next one.
+      if (keys.count(*key) > 0 || (!from.empty() && !comes_before(qdrant_key(from), *key))) {
         co_return bad(reply, "a `next_page_offset` that leads nowhere");
       }
       page.next = next->is_string() ? next->get_ref<const std::string&>() : *key;
