@@ -10,6 +10,8 @@ namespace nearfield {
 
 namespace {
 
+// Filters of strangers name many fields; beyond so many indexes they are answered without.
+constexpr size_t kMostIndexes = 100;
 constexpr uint64_t kSnapshotDeadlineMs = 600'000;
 
 // Of collections, and of vectors in them.
@@ -181,7 +183,7 @@ Task<Result<QdrantFilter>> QdrantStore::compile(const Filter* filter) {
     co_return std::move(out);
   }
   CO_ASSIGN_OR_RETURN(out, compile_qdrant_filter(*filter, options_.layout.text_field));
-  if (options_.payload_index) {
+  if (options_.payload_index && indexed_.size() < kMostIndexes) {
     const Status made = co_await make_indexes(out.fields);
     if (made.code() == Code::kAborted) co_return Error(made.error());
     // The answer is the same without. A key that may only read makes none, however often it tries.
