@@ -93,6 +93,7 @@ class ChromaStore : public VectorStore {
   Result<EnsureReport> compare(const Reply& described) const;
 
   Status check_points(const std::vector<StorePoint>& points) const;
+  Task<Result<uint64_t>> remove_where(std::string where, uint64_t most);
   Task<Status> erase_stale(const std::vector<StorePoint>& points, std::vector<ChromaMetadata>& metadata);
   Task<Result<ChromaFilter>> compile(const Filter* filter);
   Status check_query(const StoreQuery& query) const;

@@ -7,14 +7,15 @@
 #include "core/remote/batch_check.h"
 #include "core/remote/chroma_parts.h"
 #include "core/remote/hits.h"
+#include "core/remote/scaled.h"
 
 namespace nearfield {
 
 class ChromaStore::UpsertJob : public BatchJob {
  public:
   UpsertJob(const ChromaStore& store, const std::vector<StorePoint>& points,
-            const std::vector<ChromaMetadata>& metadata)
-      : store_(store), points_(points), metadata_(metadata) {}
+            const std::vector<ChromaMetadata>& metadata, std::string uuid)
+      : store_(store), points_(points), metadata_(metadata), uuid_(std::move(uuid)) {}
 
   size_t count() const override { return points_.size(); }
   std::string_view id(size_t item) const override { return points_[item].id; }
@@ -44,7 +45,7 @@ class ChromaStore::UpsertJob : public BatchJob {
     }
     HttpRequest out;
     out.method = "POST";
-    out.path = store_.path('/' + store_.uuid_ + "/upsert");
+    out.path = store_.path('/' + uuid_ + "/upsert");
     out.retry = RetryClass::kIdempotentWrite;
     out.body = "{\"ids\":" + ids + "],\"embeddings\":" + vectors + "],\"documents\":" + texts +
                "],\"metadatas\":" + metadata + "]}";
@@ -64,6 +65,7 @@ class ChromaStore::UpsertJob : public BatchJob {
   const ChromaStore& store_;
   const std::vector<StorePoint>& points_;
   const std::vector<ChromaMetadata>& metadata_;
+  const std::string uuid_;  // the store may forget it meanwhile
 };
 
 Status ChromaStore::check_points(const std::vector<StorePoint>& points) const {
@@ -83,10 +85,7 @@ Status ChromaStore::check_points(const std::vector<StorePoint>& points) const {
     }
     if (dimension == 0) dimension = point.vector.size();
     RETURN_IF_ERROR(check_vector(point.vector, dimension, "vector of " + shown(point.id)));
-    if (options_.metric != Metric::kCosine && vector_norm(point.vector) > kChromaMaxNorm) {
-      return unsupported("vector of " + shown(point.id) + " is too long for Chroma, whose distances to it are infinite",
-                         shown(point.id));
-    }
+    RETURN_IF_ERROR(check_length(point.vector, options_.metric, "vector of " + shown(point.id)));
   }
   return {};
 }
@@ -144,10 +143,11 @@ Task<Result<WriteReport>> ChromaStore::upsert(std::vector<StorePoint> points) {
   }
   BatchLimits limits = options_.batches;
   limits.max_items = std::min(limits.max_items, max_batch_);
-  const UpsertJob job(*this, points, metadata);
   for (bool again = false;; again = true) {
     CO_RETURN_IF_ERROR(co_await erase_stale(points, metadata));
+    CO_RETURN_IF_ERROR(co_await resolve());
     const std::string used = uuid_;
+    const UpsertJob job(*this, points, metadata, used);
     Result<WriteReport> report = co_await write_batches(http_, job, limits);
     if (report.ok() || report.code() != Code::kNotFound || again) co_return std::move(report);
     if (uuid_ == used) forget();
@@ -184,25 +184,30 @@ Task<Result<uint64_t>> ChromaStore::remove_matching(Filter filter) {
   }
   CO_ASSIGN_OR_RETURN(const std::vector<std::string> found, co_await all_matching(compiled, kMostCounted));
   if (found.empty()) co_return uint64_t{0};
-  CO_ASSIGN_OR_RETURN(const Reply reply,
-                      co_await post("/delete", "{\"where\":" + compiled.where + '}', RetryClass::kUnsafe));
-  if (!reply.json.is_object()) co_return bad(reply, "no object");
-  // Servers before 1.5.5 do not say.
-  co_return unsigned_member(reply.json, "deleted").value_or(found.size());
+  CO_RETURN_IF_ERROR(co_await read_limits());
+  co_return co_await remove_where(compiled.where, found.size());
+}
+
+// A batch at a time, because a request that deletes all of a million takes longer than anybody waits. `most`: about how
+// many there are. Servers before 1.5.5 delete all at once, and do not say how many.
+Task<Result<uint64_t>> ChromaStore::remove_where(std::string where, uint64_t most) {
+  const std::string body = "{\"where\":" + where + ",\"limit\":" + std::to_string(max_batch_) + '}';
+  for (uint64_t removed = 0;;) {
+    CO_ASSIGN_OR_RETURN(const Reply reply, co_await post("/delete", body, RetryClass::kUnsafe));
+    if (!reply.json.is_object()) co_return bad(reply, "no object");
+    const std::optional<uint64_t> deleted = unsigned_member(reply.json, "deleted");
+    if (!deleted) co_return most;
+    removed += *deleted;
+    if (*deleted < max_batch_ || removed > most) co_return removed;
+  }
 }
 
 Task<Status> ChromaStore::clear() {
   CO_RETURN_IF_ERROR(open());
   CO_RETURN_IF_ERROR(co_await read_limits());
   CO_ASSIGN_OR_RETURN(const uint64_t count, co_await count_all());
-  // A request that deletes all of a million takes longer than anybody waits. Servers before 1.5.5 do it all the same.
-  const std::string body = "{\"where\":{\"$or\":[" + of_ours(true) + ',' + of_ours(false) +
-                           "]},\"limit\":" + std::to_string(max_batch_) + '}';
-  for (uint64_t done = 0; done <= count; done += max_batch_) {
-    CO_ASSIGN_OR_RETURN(const Reply reply, co_await post("/delete", body, RetryClass::kUnsafe));
-    if (!reply.json.is_object()) co_return bad(reply, "no object");
-    if (unsigned_member(reply.json, "deleted").value_or(0) < max_batch_) break;
-  }
+  const std::string everything = "{\"$or\":[" + of_ours(true) + ',' + of_ours(false) + "]}";
+  CO_RETURN_IF_ERROR(co_await remove_where(everything, count));
   co_return Status();
 }
 
