@@ -93,10 +93,16 @@ export async function importPoints(
       const size = new PageSize(batch, input.dimension);
       const pace = new Pace(write ? 'copy' : 'check', input.count ?? 0, tell);
       report.points = 0;
-      if (write) await store.ensure({ signal });
+      // Not before there is something to write.
+      let ensured = !write;
+      const ensure = async () => {
+        if (!ensured) await store.ensure({ signal });
+        ensured = true;
+      };
       for await (const points of batches(input, size)) {
         checkSignal(signal);
         if (write) {
+          await ensure();
           const failed = await writePoints(to, points, input.dimension, signal);
           report.failed.push(...failed);
           report.written += points.length - failed.length;
@@ -104,6 +110,7 @@ export async function importPoints(
         report.points += points.length;
         pace.step(points.length);
       }
+      await ensure();
       report.checked ||= !write;
     } catch (error) {
       throw report.written > 0 ? withWritten(error, report.written) : error;
