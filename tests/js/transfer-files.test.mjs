@@ -470,7 +470,7 @@ test('two pages are alive while a million points would be exported, however slow
     throw new Error('only read');
   };
   const endless = {
-    ...Object.fromEntries(['ensure', 'upsert', 'get', 'search'].map((name) => [name, refuse])),
+    ...Object.fromEntries(['ensure', 'upsert', 'get', 'search', 'searchBatch'].map((name) => [name, refuse])),
     backend: 'synthetic',
     name: 'points',
     info: async () => ({ dimension: 4, metric: 'dot' }),

@@ -86,6 +86,7 @@ test('what does not fit is refused before anything is written', async (t) => {
   assert.equal(missing.message, "Collection 'points' not found");
   await rejectsWith('InvalidArgument', migrate(from, from));
   await rejectsWith('InvalidArgument', migrate(from, {}));
+  await rejectsWith('InvalidArgument', migrate(from, Object.assign(foreign(nothing), { searchBatch: undefined })));
   await rejectsWith('InvalidArgument', migrate(from, nothing, { batch: 0 }));
   await rejectsWith('InvalidArgument', migrate(from, nothing, { dryRun: 1 }));
   await rejectsWith('ConfigError', migrate(from, nothing, { jurnal: 'x' }));
@@ -379,6 +380,42 @@ test('a journal of something else is refused and stays; one whose target is empt
     assert.deepEqual(await everything(to), expected(points));
     await to.drop();
     await stopped();
+  }
+});
+
+test('a point that never can be written does not keep the next run from what is new', async (t) => {
+  const points = awkwardPoints(250);
+  const [from, inner] = [await store(t, embedded()), await store(t, embedded())];
+  await fill(from, points.slice(0, 200));
+  const never = { code: 'LimitExceeded', message: 'too large', retryable: false };
+  const to = foreign(inner, { failing: (id) => (id === 'point-000100' ? never : undefined) });
+  const journal = memoryJournal();
+  assert.equal((await migrate(from, to, { journal })).verified.ok, true);
+  // Nothing is new: only what failed is tried again.
+  assert.deepEqual((await migrate(from, to, { journal })).resumed, true);
+  await fill(from, points);
+  const more = await migrate(from, to, { journal });
+  assert.deepEqual([more.resumed, more.copied, more.failed.length], [false, 249, 1]);
+  assert.equal(more.verified.ok, true, JSON.stringify(more.verified));
+  assert.equal(await inner.count(), 249);
+  // As many as before, and one is another: the comparison says so, and the run after that begins anew.
+  await from[rawUpsert](
+    points.map((point) => ({ ...point, text: 'new' })),
+    dimension,
+  );
+  assert.equal((await migrate(from, to, { journal })).verified.ok, false);
+  assert.equal((await migrate(from, to, { journal })).verified.ok, true);
+});
+
+test('a journal that is refused leaves no collection behind', async (t) => {
+  const folder = temporaryFolder(t);
+  const from = await store(t, embedded());
+  await fill(from, awkwardPoints(20));
+  const lines = `[backend]\nprovider = "memory"\ncollection = "points"\nvector_size = ${dimension}\n`;
+  for (const journal of [folder, join(folder, 'missing', 'journal.json'), memoryJournal('{}')]) {
+    const to = await store(t, lines);
+    await assert.rejects(migrate(from, to, { journal }));
+    await rejectsWith('NotFound', to.info());
   }
 });
 

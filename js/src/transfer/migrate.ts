@@ -14,7 +14,8 @@ export interface MigrateOptions {
   batch?: number | undefined;
   /**
    * Where to keep how far it is, so that a run that was killed can be gone on with: a path (Node), or something of the
-   * caller's. Default: nowhere; a run then begins at the beginning, which is slower and ends the same.
+   * caller's. Default: nowhere; a run then begins at the beginning, which is slower and ends the same. What changes in
+   * the source between two runs, among the points that the first one copied, the second does not see.
    */
   journal?: string | MigrationJournal | undefined;
   /** Says what would happen, and writes nothing. Default false. */
@@ -155,7 +156,6 @@ class Migration {
 
   async carryOut(plan: MigrateReport, journal: MigrationJournal | undefined): Promise<MigrateReport> {
     const { signal, sample } = this.#settings;
-    const { differences } = await this.#to.store.ensure({ signal });
     const found = await this.#earlier(plan, journal);
     const state: MigrationState = found ?? {
       from: plan.from,
@@ -170,16 +170,18 @@ class Migration {
       seen: 0,
     };
     const earlier = state.copied;
-    const started = performance.now();
     // So that a run which is killed in its first batch is known to have been alone.
     if (found === undefined) await journal?.write(writeState(state));
+    // Only now: a journal that is refused leaves no empty collection behind.
+    const { differences } = await this.#to.store.ensure({ signal });
+    const started = performance.now();
     const left = new Set(state.failed);
     if (!state.copiedAll) await this.#copy(state, plan, journal);
     await this.#retry(state, plan, left, journal);
     const seconds = (performance.now() - started) / 1000;
     const verified = sample === 0 ? undefined : await this.#verify(state, plan);
-    // Kept where points failed: the next run tries those again.
-    if (state.failed.length === 0) await journal?.remove();
+    // Kept where nothing but points that failed is missing: the next run tries those again.
+    if (state.failed.length === 0 || verified?.ok === false) await journal?.remove();
     return {
       ...plan,
       dryRun: false,
@@ -194,7 +196,7 @@ class Migration {
     };
   }
 
-  // What an earlier run left, unless the target has lost what that one wrote.
+  // What an earlier run left, unless the target has lost what that one wrote, or the source has got more since.
   async #earlier(plan: MigrateReport, journal: MigrationJournal | undefined): Promise<MigrationState | undefined> {
     const text = await journal?.read();
     if (text === undefined) return undefined;
@@ -204,6 +206,8 @@ class Migration {
       throw invalid(message);
     }
     if (plan.creates || !(state.copiedAll || this.#goesOn)) return undefined;
+    // It is kept while points fail, maybe for good.
+    if (state.copiedAll && state.seen !== plan.points) return undefined;
     if (state.last === '') return state;
     const there = await this.#to.raw[rawGet]([state.last], this.#settings.signal);
     return there.length === 1 ? state : undefined;

@@ -28,7 +28,7 @@ export function rawOf(store: Store<object>): RawStore {
 }
 
 export function checkStore(store: unknown, what: string): Store<object> {
-  const methods = ['ensure', 'upsert', 'get', 'count', 'scroll', 'search', 'info'] as const;
+  const methods = ['ensure', 'upsert', 'get', 'count', 'scroll', 'search', 'searchBatch', 'info'] as const;
   if (isObject(store) && methods.every((name) => typeof store[name] === 'function')) {
     return store as unknown as Store<object>;
   }
