@@ -117,7 +117,8 @@ function readPath(path: string, what: string): string {
   return text;
 }
 
-// Under its name only once it is whole and durable; what stood there before stays until then.
+// Under its name only once it is whole and durable; what stood there before stays until then. What is no file (a pipe, a
+// terminal, /dev/null) is written to as it is.
 async function openFileSink(path: string, noun: string): Promise<Sink> {
   const [files, paths] = await Promise.all([
     builtin<typeof import('node:fs/promises')>('node:fs/promises'),
@@ -127,11 +128,16 @@ async function openFileSink(path: string, noun: string): Promise<Sink> {
     work.catch((cause: unknown) => {
       throw fileError('write', noun, path, cause);
     });
-  // A device or a pipe is written to, and not replaced by a file of its name.
   const there = await files.stat(path).catch(() => undefined);
-  const direct = there !== undefined && !there.isFile() && !there.isDirectory();
-  const draft = direct ? path : `${path}.${process.pid}.tmp`;
-  const handle = await attempt(files.open(draft, 'w'));
+  if (there?.isDirectory()) {
+    throw fileError('write', noun, path, Object.assign(new Error('it is a folder'), { code: 'EISDIR' }));
+  }
+  // A device or a pipe is written to, and not replaced by a file of its name.
+  const direct = there !== undefined && !there.isFile();
+  // A link goes on pointing to its file; one that points nowhere is replaced.
+  const target = there === undefined || direct ? path : await attempt(files.realpath(path));
+  const draft = direct ? path : `${target}.${process.pid}-${crypto.randomUUID().slice(0, 8)}.tmp`;
+  const handle = await attempt(files.open(draft, direct ? 'w' : 'wx'));
   const write = async (chunk: Uint8Array<ArrayBuffer>) => {
     let done = 0;
     while (done < chunk.length) done += (await attempt(handle.write(chunk, done))).bytesWritten;
@@ -148,14 +154,32 @@ async function openFileSink(path: string, noun: string): Promise<Sink> {
     close: async () => {
       await attempt(handle.sync());
       await attempt(handle.close());
-      await attempt(files.rename(draft, path));
-      await attempt(syncFolder(files, paths.dirname(path)));
+      await attempt(files.rename(draft, target));
+      await attempt(syncFolder(files, paths.dirname(target)));
     },
     abort: async () => {
       await handle.close().catch(() => {});
       await files.unlink(draft);
     },
   };
+}
+
+/** Whether it says the same when it is opened again: bytes, blobs and files do, pipes do not. */
+export async function readsTwice(source: unknown): Promise<boolean> {
+  if (typeof source === 'string') {
+    if (!isNode()) return true;
+    const files = await builtin<typeof import('node:fs/promises')>('node:fs/promises');
+    // Opening says what is wrong with a path.
+    return files.stat(source).then(
+      (there) => there.isFile(),
+      () => true,
+    );
+  }
+  return (
+    source instanceof ArrayBuffer ||
+    ArrayBuffer.isView(source) ||
+    (typeof Blob !== 'undefined' && source instanceof Blob)
+  );
 }
 
 // The new name is durable once its folder is.

@@ -1,8 +1,9 @@
 // Points as files: each format there and back without loss, and everything that is wrong with a file told by its place.
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, lstatSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { exportPoints, importPoints } from 'nearfield/transfer';
@@ -436,6 +437,51 @@ for (const [name, [format, vectors, message]] of Object.entries(hostileRows)) {
     assert.ok(there === 0 || there === 'NotFound', String(there));
   });
 }
+
+test('a store without a vector, or without a point, is exported and read back', async (t) => {
+  const folder = temporaryFolder(t);
+  for (const points of [[], [{ id: 'a', text: 'words' }, { id: 'b' }]]) {
+    const lines = `[backend]\nprovider = "memory"\ncollection = "points"\nvector_size = ${dimension}\n`;
+    const from = await store(t, lines);
+    await from.ensure();
+    await from.upsert(points);
+    for (const format of ['npy', 'fvecs']) {
+      const files = { vectors: join(folder, `v.${format}`), points: join(folder, 'p.jsonl') };
+      assert.equal((await exportPoints(from, files, { format })).vectors, 0);
+      const to = await store(t, lines);
+      assert.equal((await importPoints(to, files, { format })).written, points.length);
+      assert.deepEqual(await everything(to), expected(points));
+    }
+  }
+});
+
+test('a link goes on pointing to its file, and a pipe stays one', { skip: process.platform === 'win32' }, async (t) => {
+  const folder = temporaryFolder(t);
+  const from = await filled(t);
+  const [path, link, pipe] = ['points.jsonl', 'link.jsonl', 'pipe'].map((name) => join(folder, name));
+  writeFileSync(path, 'before');
+  symlinkSync('points.jsonl', link);
+  await exportPoints(from, link);
+  assert.ok(lstatSync(link).isSymbolicLink());
+  const whole = readFileSync(path, 'utf8');
+  assert.match(whole, /^{"format":"nearfield-points"/);
+
+  execFileSync('mkfifo', [pipe]);
+  const [read] = await Promise.all([readFile(pipe, 'utf8'), exportPoints(from, pipe)]);
+  assert.equal(read, whole);
+  assert.ok(lstatSync(pipe).isFIFO());
+  const to = await store(t, embedded());
+  const [report] = await Promise.all([importPoints(to, pipe), writeFile(pipe, whole)]);
+  // It says its bytes once.
+  assert.deepEqual([report.written, report.checked], [700, false]);
+  assert.deepEqual(await everything(to), await everything(from));
+
+  await rejectsWith('InvalidArgument', exportPoints(from, folder));
+  const twice = await Promise.all([1, 2].map(() => exportPoints(from, path)));
+  assert.deepEqual([twice[0].bytes, twice[1].bytes], [Buffer.byteLength(whole), Buffer.byteLength(whole)]);
+  assert.equal(readFileSync(path, 'utf8'), whole);
+  assert.deepEqual(readdirSync(folder).sort(), ['link.jsonl', 'pipe', 'points.jsonl']);
+});
 
 test('an export that breaks off leaves no file, and the one that was there', async (t) => {
   const folder = temporaryFolder(t);

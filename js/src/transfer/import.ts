@@ -2,7 +2,7 @@
 import { checkSignal, isObject, readChoice, readOptions, readText, readWhole, shown } from '../check.js';
 import { NearfieldError, invalid } from '../errors.js';
 import { rawAbout, type RawPoint } from '../raw.js';
-import { openSource, type ByteSource } from '../sinks.js';
+import { openSource, readsTwice, type ByteSource } from '../sinks.js';
 import type { Store } from '../store.js';
 import { pointsFormats, type PointsFormat } from './export.js';
 import { Bytes } from './lines.js';
@@ -85,7 +85,8 @@ export async function importPoints(
     model,
   };
   const report: ImportReport = { format, points: 0, written: 0, failed: [], checked: false, milliseconds: 0 };
-  const twice = readTwice(sources.vectors) && readTwice(sources.points);
+  const each = [sources.vectors, sources.points].filter((source) => source !== undefined);
+  const twice = (await Promise.all(each.map(readsTwice))).every(Boolean);
   for (const write of [...(twice || dryRun ? [false] : []), ...(dryRun ? [] : [true])]) {
     const input = await open(sources, format);
     try {
@@ -147,15 +148,6 @@ function readSources(from: unknown, format: PointsFormat): Sources {
   return { vectors, points };
 }
 
-function readTwice(source: unknown): boolean {
-  if (source === undefined || typeof source === 'string') return true;
-  return (
-    source instanceof ArrayBuffer ||
-    ArrayBuffer.isView(source) ||
-    (typeof Blob !== 'undefined' && source instanceof Blob)
-  );
-}
-
 interface Input {
   dimension: number;
   metric: string | undefined;
@@ -209,6 +201,7 @@ async function openLines(lines: Bytes): Promise<Opened> {
 }
 
 function numbered(rows: Rows, bytes: Bytes): Opened {
+  if (rows.dimension === 0) throw bytes.wrong('the file is empty');
   let row = 0;
   const next = async () => {
     const vector = await rows.next();
@@ -225,7 +218,8 @@ async function joined(lines: Bytes, rows: Rows, bytes: Bytes, format: PointsForm
   if (looksLikeHeader(line)) {
     header = readHeader(line, lines);
     if (header.vectors !== format) throw lines.wrong(`its vectors are ${shown(header.vectors)}, not ${shown(format)}`);
-    if (header.dimension !== rows.dimension) {
+    // A store whose points have no vectors is exported with as many rows.
+    if (rows.dimension !== 0 && header.dimension !== rows.dimension) {
       throw lines.wrong(`Vector dimension mismatch: expected ${header.dimension}, got ${rows.dimension}`);
     }
     line = await lines.nextLine();
@@ -247,9 +241,8 @@ async function joined(lines: Bytes, rows: Rows, bytes: Bytes, format: PointsForm
     line = await lines.nextLine();
     return point;
   };
-  const { dimension } = rows;
   return {
-    dimension,
+    dimension: header?.dimension ?? rows.dimension,
     metric: header?.metric,
     model: header?.model ?? '',
     count: header?.count,

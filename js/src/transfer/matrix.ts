@@ -36,6 +36,7 @@ export function rowBytes(vectors: readonly Float32Array[], lengths: boolean): Ui
 
 /** Vectors of a file, one after the other. Throws FormatError. */
 export interface Rows {
+  /** 0: there are none, in .fvecs, which then says nothing. */
   readonly dimension: number;
   /** undefined: as many as there are. */
   readonly count: number | undefined;
@@ -104,7 +105,6 @@ export async function readFvecs(bytes: Bytes): Promise<Rows> {
     return decode(raw, 4, row++, bytes);
   };
   let first = await next();
-  if (first === undefined) throw bytes.wrong('the file is empty');
   return {
     dimension,
     count: undefined,
