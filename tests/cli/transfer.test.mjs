@@ -68,10 +68,10 @@ test('import, migrate, export: the same lines come out', async (t) => {
   assert.equal(piped.stdout, exported);
   assert.match(piped.stderr, /exported 25 points/);
 
-  const [npy] = jsonLines((await succeeds(['export', 'out.npy', '--config', 'b.toml', '--json'], cwd)).stdout);
-  assert.deepEqual([npy.file, npy.vectors, npy.format], ['out.jsonl', 25, 'npy']);
+  const [npy] = jsonLines((await succeeds(['export', 'rows.npy', '--config', 'b.toml', '--json'], cwd)).stdout);
+  assert.deepEqual([npy.file, npy.vectors, npy.format], ['rows.jsonl', 25, 'npy']);
   writeFileSync(join(cwd, 'c.toml'), embedded('c'));
-  await succeeds(['import', 'out.npy', '--config', 'c.toml'], cwd);
+  await succeeds(['import', 'rows.npy', '--config', 'c.toml'], cwd);
   await succeeds(['export', 'back.jsonl', '--config', 'c.toml'], cwd);
   assert.equal(readFileSync(join(cwd, 'back.jsonl'), 'utf8'), exported);
 });
@@ -115,6 +115,59 @@ test('variables that are keys do not make one store of two', async (t) => {
   const { code, stderr } = await nearfield(['migrate', '--from', 'a.toml', '--to', 'b.toml'], { cwd, env });
   assert.equal(code, 0, stderr);
   assert.match((await succeeds(['export', '-', '--config', 'b.toml'], cwd)).stderr, /exported 25 points/);
+});
+
+test('what stands beside an export and is no part of it stays', async (t) => {
+  const cwd = folderWith(t, { ...files, 'notes.jsonl': 'mine', 'other.npy': 'mine' });
+  await succeeds(['import', 'points.jsonl', '--config', 'a.toml'], cwd);
+  await succeeds(['export', 'full.jsonl', '--config', 'a.toml'], cwd);
+  const config = ['--config', 'a.toml'];
+  for (const words of [['full.npy'], ['notes.npy'], ['notes.fvecs'], ['other.jsonl', '--format', 'npy']]) {
+    await fails(['export', ...words, ...config], cwd, 3, /would be replaced, and is no part of an earlier export to/);
+  }
+  assert.deepEqual(
+    readdirSync(cwd).filter((name) => /\.(npy|fvecs|jsonl)$/.test(name)),
+    ['full.jsonl', 'notes.jsonl', 'other.npy', 'points.jsonl'],
+  );
+  for (const name of ['new.npy', 'new.npy']) await succeeds(['export', name, ...config], cwd);
+  await succeeds(['export', 'new.jsonl', '--format', 'npy', ...config], cwd);
+  await fails(['export', 'new.fvecs', ...config], cwd, 3, /^nearfield: new\.jsonl would be replaced/);
+});
+
+test('to and from a backend that a module registers', async (t) => {
+  const nearfieldHere = new URL('../../dist/index.js', import.meta.url).href;
+  const mine = (name) =>
+    `[backend]\nprovider = "mine"\ncollection = "points"\nvector_size = 2\n[backend.mine]\nname = "${name}"\n`;
+  const module = `
+    import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+    import { registerBackend } from ${JSON.stringify(nearfieldHere)};
+    registerBackend('mine', ({ custom }) => {
+      const read = () => new Map(existsSync(custom.name) ? JSON.parse(readFileSync(custom.name, 'utf8')) : []);
+      return {
+        async upsert(points) {
+          const all = read();
+          for (const { id, vector } of points) all.set(id, { id, vector: [...vector] });
+          writeFileSync(custom.name, JSON.stringify([...all]));
+          return { ok: points.map(({ id }) => id), failed: [], unknown: [] };
+        },
+        get: async (ids) => ids.flatMap((id) => read().get(id) ?? []),
+        count: async () => read().size,
+        async *scroll() { yield [...read().values()]; },
+      };
+    });`;
+  const cwd = folderWith(t, { ...files, 'mine.toml': mine('mine.json'), 'mine.mjs': module });
+  const lines = points(25).replaceAll(/,"payload":{[^}]*}/g, '');
+  writeFileSync(join(cwd, 'plain.jsonl'), lines);
+  const load = ['--import', 'mine.mjs'];
+  await succeeds(['import', 'plain.jsonl', '--config', 'a.toml'], cwd);
+  const from = ['migrate', '--from', 'a.toml', '--to', 'mine.toml'];
+  await fails(from, cwd, 2, /mine/);
+  assert.match((await succeeds([...from, ...load], cwd)).stdout, /copied 25 points/);
+  await succeeds(['migrate', '--from', 'mine.toml', '--to', 'b.toml', ...load], cwd);
+  await succeeds(['import', 'plain.jsonl', '--config', 'mine.toml', ...load], cwd);
+  await succeeds(['export', 'out.jsonl', '--config', 'mine.toml', ...load], cwd);
+  assert.equal(readFileSync(join(cwd, 'out.jsonl'), 'utf8').split('\n').length, 27);
+  await fails([...from, '--import', 'missing.mjs'], cwd, 2, /^nearfield: --import missing\.mjs: /);
 });
 
 test('to a server and back, without a word of its key', async (t) => {

@@ -90,7 +90,7 @@ const flagTable: Record<string, { value?: string; short?: string; commands?: rea
   batch: { value: 'a number', commands: ['migrate', 'export', 'import'] },
   format: { value: fileFormats.join(', '), commands: ['export', 'import'] },
   backend: { value: 'a name', commands: ['conformance'] },
-  import: { value: 'a file', commands: ['conformance'] },
+  import: { value: 'a file', commands: ['migrate', 'export', 'import', 'conformance'] },
   only: { value: 'a text', commands: ['conformance'] },
   seed: { value: 'a number', commands: ['conformance'] },
 };

@@ -1,12 +1,10 @@
 // nearfield conformance: what a backend does and does not of what stores must do.
 
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-
 import type { ConformanceResult } from '../conformance.js';
 import type { ConnectOptions } from '../connect.js';
-import { NearfieldError, reasonOf } from '../errors.js';
+import { NearfieldError } from '../errors.js';
 import type { Flags } from './arguments.js';
+import { loadModule } from './modules.js';
 import type { Output } from './output.js';
 import { counted, printable } from './terminal.js';
 
@@ -15,7 +13,7 @@ export async function runConformance(operands: string[], flags: Flags, output: O
     const message = `conformance takes no operands, got ${operands[0] || '""'}; the store is --backend or --config`;
     throw new NearfieldError('ConfigError', message, { value: operands[0] });
   }
-  if (flags.import !== undefined) await load(flags.import);
+  await loadModule(flags.import);
   const { conformance, openerOf } = await import('../conformance.js');
   const open = openerOf(await readOptions(flags));
   const onCheck = (result: ConformanceResult) => {
@@ -39,18 +37,6 @@ export async function runConformance(operands: string[], flags: Flags, output: O
     );
   }
   return report.ok ? 0 : 1;
-}
-
-async function load(file: string): Promise<void> {
-  try {
-    await import(pathToFileURL(resolve(file)).href);
-  } catch (cause) {
-    if (cause instanceof NearfieldError) throw cause;
-    const missing = (cause as { code?: unknown }).code === 'ERR_MODULE_NOT_FOUND';
-    throw new NearfieldError(missing ? 'NotFound' : 'InvalidArgument', `--import ${file}: ${reasonOf(cause)}`, {
-      cause,
-    });
-  }
 }
 
 // --backend is the last word, in the dialect that the files speak.

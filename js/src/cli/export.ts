@@ -1,5 +1,9 @@
 // nearfield export: the points of a configured store as files, or the blocks of a database of specs as JSON.
 
+import { existsSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+
+import { NearfieldError } from '../errors.js';
 import type { ExportReport } from '../transfer.js';
 import { openSink } from '../sinks.js';
 import type { Flags } from './arguments.js';
@@ -12,6 +16,7 @@ export async function runExport(operands: string[], flags: Flags, output: Output
   const file = readFileOperand('export', operands);
   const { format, points, vectors } = filesOf(file, flags.format);
   checkFlags(format, flags);
+  if (vectors !== '') await checkBeside(file, points, vectors, format);
   const stopping = 'stopping; no file is written';
   let report: Omit<ExportReport, 'format' | 'dimension' | 'metric'> & { format: string };
   // A reader that goes away must not look like success (see watchOutput).
@@ -40,6 +45,23 @@ export async function runExport(operands: string[], flags: Flags, output: Output
   else if (flags.json) output.object({ file: points, ...(vectors === '' ? {} : { vectors }), ...report });
   else output.line(`${output.style.green('✓')} ${output.style.bold(text)} to ${names}`);
   return 0;
+}
+
+// The file that nobody named is replaced only where it is of an export to the same two files: notes.npy may stand beside
+// a notes.jsonl with all vectors in its lines.
+async function checkBeside(file: string, points: string, vectors: string, format: string): Promise<void> {
+  const beside = file === points ? vectors : points;
+  if (!existsSync(beside) || (await firstLine(points)).includes(`"vectors":"${format}"`)) return;
+  const message = `${beside} would be replaced, and is no part of an earlier export to ${format}; move it, or take another name`;
+  throw new NearfieldError('Conflict', message, { value: beside });
+}
+
+// As far as a header goes.
+async function firstLine(path: string): Promise<string> {
+  const bytes = Buffer.alloc(4096);
+  const handle = await open(path).catch(() => undefined);
+  const { bytesRead } = (await handle?.read(bytes).finally(() => handle.close())) ?? { bytesRead: 0 };
+  return bytes.toString('utf8', 0, bytesRead).split('\n', 1)[0] as string;
 }
 
 async function exportBlocks(file: string, flags: Flags) {

@@ -135,14 +135,16 @@ Examples
   migrate: `nearfield migrate --from <config> --to <config>
 
 Copies all points of the store that one configuration file describes into that
-of another: embedded, Qdrant, Chroma or Weaviate. Vectors and payloads stay what
-they are; nothing is embedded again. Points of the same ids are replaced, others
-stay. In the end both are compared: how many there are, 200 points, and exact
-searches. Exits with 1 where points could not be written or something differs.
+of another: embedded, Qdrant, Chroma, Weaviate or a backend of your own. Vectors
+and payloads stay what they are; nothing is embedded again. Points of the same
+ids are replaced, others stay. In the end both are compared: how many there are,
+200 points, and exact searches. Exits with 1 where points could not be written
+or something differs.
 
 A run that was killed or stopped goes on where it was when the same command is
 given again: a journal beside the target says how far it came, and is removed at
-the end. A dimension, metric or model that differs is refused at once.
+the end. What changed in the source between the two may be left out. A
+dimension, metric or model that differs is refused at once.
 
 Flags
   --from <config>   the store to read, a configuration file
@@ -152,6 +154,7 @@ Flags
   --batch <n>       points of a batch, 1 to 10000 (1000)
   --dry-run         say what would happen, write nothing
   --journal <file>  where to keep how far it is
+  --import <file>   a JavaScript module to load first, for its backend
   --json            for programs: one JSON object
   --color <when>    auto, always or never; NO_COLOR and FORCE_COLOR are obeyed
   -h, --help        this text
@@ -169,12 +172,14 @@ Writes all points of a configured store. The file's ending says how, or
   fvecs   vectors as benchmarks have them, the rest as .jsonl beside it
   blocks  (.json) the blocks of the specs in --db as published JSON, without
           vectors; import embeds them again
-Files appear under their names once they are whole and on the disk.
+Files appear under their names once they are whole and on the disk, and replace
+what stood there; beside a .npy or .fvecs only what belongs to such an export.
 
 Flags
   --config <file>   the store's configuration (as nearfield config finds it)
   --env <name>      as for nearfield config
   --format <name>   jsonl, npy, fvecs or blocks (by the ending)
+  --import <file>   a JavaScript module to load first, for its backend
   --batch <n>       points of a batch, 1 to 10000 (1000)${common}
 Examples
   nearfield export notes.jsonl --config .codeweaver.toml
@@ -192,6 +197,7 @@ Flags
   --config <file>   the store's configuration (as nearfield config finds it)
   --env <name>      as for nearfield config
   --format <name>   jsonl, npy, fvecs or blocks (by the ending)
+  --import <file>   a JavaScript module to load first, for its backend
   --batch <n>       points of a batch, 1 to 10000 (1000)
   --dry-run         look through the files, write nothing${common}
 Examples

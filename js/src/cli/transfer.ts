@@ -6,12 +6,14 @@ import type { Store } from '../store.js';
 import type { Failure, TransferProgress } from '../transfer.js';
 import type { FileFormat, Flags } from './arguments.js';
 import { watchInterrupt } from './interrupt.js';
+import { loadModule } from './modules.js';
 import type { Output } from './output.js';
 import { ProgressLine, transferText } from './progress.js';
 import { counted, printable } from './terminal.js';
 
 /** The store that a configuration file describes; without one, the files of this folder do. */
 export async function openStore(configFile: string | undefined, flags: Flags, more?: ConnectOptions): Promise<Store> {
+  await loadModule(flags.import);
   const { connect } = await import('../connect.js');
   return connect({ configFile, env: flags.env, ...more });
 }
@@ -23,7 +25,8 @@ export function withoutKeys(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 
 /** Flags that do nothing for a format are refused. */
 export function checkFlags(format: FileFormat, flags: Flags): void {
-  const given = { '--config': flags.config, '--env': flags.env, '--batch': flags.batch, '--dry-run': flags.dryRun };
+  const { config, env, batch, dryRun } = flags;
+  const given = { '--config': config, '--env': env, '--batch': batch, '--dry-run': dryRun, '--import': flags.import };
   const [flag] = Object.entries(given).find(([, value]) => value !== undefined) ?? [];
   if (format === 'blocks' && flag !== undefined) {
     throw new NearfieldError('ConfigError', `${flag} does nothing for blocks; their database is --db`, { value: flag });
