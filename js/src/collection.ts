@@ -18,7 +18,18 @@ import type { CodeKind } from './generated/code-kinds.js';
 import type { IndexKind } from './generated/kinds.js';
 import type { Metric } from './generated/metrics.js';
 import { Message, withMessage } from './message.js';
-import { rawGet, rawParts, rawScroll, rawUpsert, readRaw, writeRaw, type RawPage, type RawPoint } from './raw.js';
+import {
+  pageBytes,
+  rawGet,
+  rawParts,
+  rawScroll,
+  rawUpsert,
+  readRaw,
+  sizeOf,
+  writeRaw,
+  type RawPage,
+  type RawPoint,
+} from './raw.js';
 import {
   encodeFilter,
   readInclude,
@@ -218,6 +229,8 @@ interface Description {
 }
 
 export const maxPage = 10_000;
+/** Whole points of one answer. */
+const rawRows = 32;
 const progressMs = 50;
 
 export class Collection<Payload extends object = Record<string, unknown>> {
@@ -477,11 +490,19 @@ export class Collection<Payload extends object = Record<string, unknown>> {
       this.#ahead = { after, ids, last: ids.length < maxPage };
     }
     const { ids, last } = this.#ahead;
-    const some = ids.slice(0, limit);
-    const rest = ids.slice(limit);
-    const next = rest.length === 0 && last ? '' : (some.at(-1) as string);
+    // A few at a time: a text may have 16 MiB, and an answer is one string.
+    const points: RawPoint[] = [];
+    let [taken, bytes] = [0, 0];
+    while (taken < Math.min(limit, ids.length) && bytes < pageBytes) {
+      const some = await this[rawGet](ids.slice(taken, Math.min(taken + rawRows, limit)));
+      taken += rawRows;
+      for (const point of some) bytes += sizeOf(point);
+      points.push(...some);
+    }
+    const rest = ids.slice(Math.min(taken, limit));
+    const next = rest.length === 0 && last ? '' : (ids[Math.min(taken, limit, ids.length) - 1] as string);
     this.#ahead = next === '' ? undefined : { after: next, ids: rest, last };
-    return { points: await this[rawGet](some), next };
+    return { points, next };
   }
 
   async [rawGet](ids: readonly string[]): Promise<RawPoint[]> {

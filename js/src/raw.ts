@@ -36,7 +36,7 @@ export interface RawAbout {
 /** How a store hands points on, beside its public methods. One that somebody else wrote does without. */
 export interface RawStore {
   readonly [rawAbout]: RawAbout;
-  /** The page that begins at `from`, '' at first. Fails as scroll() does. */
+  /** The page that begins at `from`, '' at first: `limit` points, or fewer where they are large. Fails as scroll() does. */
   [rawScroll](from: string, limit: number, signal?: AbortSignal): Promise<RawPage>;
   /** As get(). */
   [rawGet](ids: readonly string[], signal?: AbortSignal): Promise<RawPoint[]>;
@@ -48,6 +48,14 @@ export const rawAbout = Symbol('rawAbout');
 export const rawScroll = Symbol('rawScroll');
 export const rawGet = Symbol('rawGet');
 export const rawUpsert = Symbol('rawUpsert');
+
+/** Of a page, about; pages of great vectors, texts and payloads have fewer rows. */
+export const pageBytes = 16 << 20;
+
+/** About, in bytes. */
+export function sizeOf({ id, payload, text, vector }: RawPoint): number {
+  return 64 + id.length + (payload?.length ?? 0) + (text?.length ?? 0) + (vector?.length ?? 0) * 4;
+}
 
 /** What the engine is asked to include. */
 export const rawParts = ['payloadText', 'text', 'vector'] as const;

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { exportPoints, importPoints } from 'nearfield/transfer';
 import { floatText } from '../../dist/transfer/floats.js';
+import { rawScroll } from '../../dist/raw.js';
 import { sameJson } from '../../dist/transfer/json.js';
 import { random, rejectsWith, temporaryFolder } from './support.mjs';
 import { awkwardPoints, dimension, embedded, everything, expected, fill, store } from './transfer-stores.mjs';
@@ -437,6 +438,34 @@ for (const [name, [format, vectors, message]] of Object.entries(hostileRows)) {
     assert.ok(there === 0 || there === 'NotFound', String(there));
   });
 }
+
+test('large texts come in small pages, also where small ones came before', async (t) => {
+  const from = await store(t, embedded());
+  const points = Array.from({ length: 160 }, (_, i) => ({
+    id: `p${1000 + i}`,
+    text: i < 100 ? 'small' : 'x'.repeat(1 << 20),
+  }));
+  await from.ensure();
+  for (let first = 0; first < 160; first += 20) await from.upsert(points.slice(first, first + 20));
+  const sizes = [];
+  let cursor = '';
+  do {
+    const page = await from[rawScroll](cursor, 10_000);
+    sizes.push(page.points.length);
+    cursor = page.next;
+  } while (cursor !== '');
+  // 32 at a time until there are 16 MiB.
+  assert.deepEqual(sizes, [128, 32]);
+  let done = 0;
+  const seen = [];
+  const onProgress = (at) => seen.push(at.done - done) && (done = at.done);
+  assert.equal((await exportPoints(from, () => {}, { onProgress })).points, 160);
+  assert.deepEqual(seen.slice(0, 2), [100, 32]);
+  assert.ok(
+    seen.slice(2).every((rows) => rows <= 16),
+    seen.join(),
+  );
+});
 
 test('a store without a vector, or without a point, is exported and read back', async (t) => {
   const folder = temporaryFolder(t);

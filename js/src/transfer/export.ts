@@ -7,7 +7,7 @@ import { unlessAborted } from '../signal.js';
 import type { Store } from '../store.js';
 import { headerLine, pointLine, type PointsHeader } from './jsonl.js';
 import { npyHeader, rowBytes } from './matrix.js';
-import { PageSize, checkStore, maxRows, rawOf, readPages, usualRows } from './points.js';
+import { checkStore, maxRows, rawOf, readPages, usualRows } from './points.js';
 import { Pace, readProgress, type TransferProgress } from './progress.js';
 
 /**
@@ -84,7 +84,7 @@ export async function exportPoints(
   const pace = new Pace('copy', count, tell);
   try {
     await out.begin();
-    for await (const { points } of readPages(from, '', new PageSize(batch, dimension), signal)) {
+    for await (const { points } of readPages(from, '', batch, dimension, signal)) {
       await out.page(points);
       pace.step(points.length);
     }

@@ -1,14 +1,14 @@
 // importPoints(): files into a store.
 import { checkSignal, isObject, readChoice, readOptions, readText, readWhole, shown } from '../check.js';
 import { NearfieldError, invalid } from '../errors.js';
-import { rawAbout, type RawPoint } from '../raw.js';
+import { pageBytes, rawAbout, sizeOf, type RawPoint } from '../raw.js';
 import { openSource, readsTwice, type ByteSource } from '../sinks.js';
 import type { Store } from '../store.js';
 import { pointsFormats, type PointsFormat } from './export.js';
 import { Bytes } from './lines.js';
 import { looksLikeHeader, readHeader, readPoint, type PointsHeader } from './jsonl.js';
 import { readFvecs, readNpy, type Rows } from './matrix.js';
-import { PageSize, checkStore, findInfo, maxRows, rawOf, requireFit, sizeOf, usualRows } from './points.js';
+import { checkStore, findInfo, maxRows, rawOf, requireFit, usualRows } from './points.js';
 import { Pace, readProgress, type TransferProgress } from './progress.js';
 import { writePoints, type Failure } from './write.js';
 
@@ -91,7 +91,6 @@ export async function importPoints(
     const input = await open(sources, format);
     try {
       requireFit(input, shape);
-      const size = new PageSize(batch, input.dimension);
       const pace = new Pace(write ? 'copy' : 'check', input.count ?? 0, tell);
       report.points = 0;
       // Not before there is something to write.
@@ -100,7 +99,7 @@ export async function importPoints(
         if (!ensured) await store.ensure({ signal });
         ensured = true;
       };
-      for await (const points of batches(input, size)) {
+      for await (const points of batches(input, batch)) {
         checkSignal(signal);
         if (write) {
           await ensure();
@@ -252,8 +251,7 @@ async function joined(lines: Bytes, rows: Rows, bytes: Bytes, format: PointsForm
 }
 
 // Checks the count, and that no id stands twice in a batch.
-async function* batches(input: Input, size: PageSize): AsyncGenerator<RawPoint[], void, undefined> {
-  const mostBytes = 16 << 20;
+async function* batches(input: Input, most: number): AsyncGenerator<RawPoint[], void, undefined> {
   let batch: RawPoint[] = [];
   let ids = new Set<string>();
   let bytes = 0;
@@ -266,7 +264,7 @@ async function* batches(input: Input, size: PageSize): AsyncGenerator<RawPoint[]
     batch.push(point);
     ids.add(point.id);
     bytes += sizeOf(point);
-    if (batch.length < size.rows && bytes < mostBytes) continue;
+    if (batch.length < most && bytes < pageBytes) continue;
     yield batch;
     batch = [];
     ids = new Set();

@@ -4,7 +4,7 @@ import { NearfieldError, invalid } from '../errors.js';
 import { rawAbout, rawGet, rawScroll, type RawPoint } from '../raw.js';
 import type { Store } from '../store.js';
 import { openJournal, readState, writeState, type MigrationJournal, type MigrationState } from './journal.js';
-import { PageSize, checkStore, findInfo, maxRows, rawOf, readPages, requireFit, usualRows } from './points.js';
+import { checkStore, findInfo, maxRows, rawOf, readPages, requireFit, usualRows } from './points.js';
 import { Pace, readProgress, type OnProgress, type TransferProgress } from './progress.js';
 import { verify, type Verification } from './verify.js';
 import { writePoints, type Failure } from './write.js';
@@ -54,7 +54,7 @@ export interface MigrateReport {
 
 /** More than this is no partial failure. */
 const mostFailures = 1000;
-const retryBatch = 100;
+const retryBatch = 20;
 
 /**
  * Copies all points of one store into another, a batch at a time, and compares both in the end. Points of the same ids
@@ -216,8 +216,7 @@ class Migration {
   async #copy(state: MigrationState, plan: MigrateReport, journal: MigrationJournal | undefined): Promise<void> {
     const { batch, signal, tell } = this.#settings;
     const pace = new Pace('copy', plan.points, tell, state.copied);
-    const size = new PageSize(batch, plan.dimension);
-    for await (const { points, next } of readPages(this.#from.raw, state.cursor, size, signal)) {
+    for await (const { points, next } of readPages(this.#from.raw, state.cursor, batch, plan.dimension, signal)) {
       const failed = await writePoints(this.#to.raw, points, plan.dimension, signal);
       this.#choose(state, points);
       state.copied += points.length - failed.length;

@@ -4,10 +4,12 @@ import type { Point, StoredPoint, UpsertReport } from '../collection.js';
 import { parseJson } from '../engine.js';
 import { NearfieldError, invalid } from '../errors.js';
 import {
+  pageBytes,
   rawAbout,
   rawGet,
   rawScroll,
   rawUpsert,
+  sizeOf,
   type RawAbout,
   type RawPage,
   type RawPoint,
@@ -15,10 +17,8 @@ import {
 } from '../raw.js';
 import type { Store, StoreInfo } from '../store.js';
 
-/** Of a page, about; pages of great vectors and payloads have fewer rows. */
-const pageBytes = 16 << 20;
-/** Beside the vector, before anything is known of the points. */
-const usualRest = 1024;
+/** Of the first page, when nothing is known of the points; the next is at most so many times longer, and so on. */
+const [firstRows, growth] = [100, 4];
 export const maxRows = 10_000;
 export const usualRows = 1000;
 
@@ -128,13 +128,13 @@ export function requireFit(from: Shape, to: Shape): void {
 }
 
 /** How many rows to ask for, so that a page stays small. */
-export class PageSize {
+class PageSize {
   readonly #most: number;
   #rows: number;
 
-  constructor(most: number, dimension: number) {
+  constructor(most: number, first: number, dimension: number) {
     this.#most = most;
-    this.#rows = within(most, pageBytes / (dimension * 4 + usualRest));
+    this.#rows = within(Math.min(most, first), pageBytes / (dimension * 4 + 1));
   }
 
   get rows(): number {
@@ -146,7 +146,7 @@ export class PageSize {
     if (points.length === 0) return;
     let bytes = 0;
     for (const point of points) bytes += sizeOf(point);
-    this.#rows = within(this.#most, (pageBytes * points.length) / bytes);
+    this.#rows = within(Math.min(this.#most, growth * points.length), (pageBytes * points.length) / bytes);
   }
 }
 
@@ -154,18 +154,16 @@ function within(most: number, rows: number): number {
   return Math.max(1, Math.min(most, Math.floor(rows)));
 }
 
-/** About, in bytes. */
-export function sizeOf({ id, payload, text, vector }: RawPoint): number {
-  return 64 + id.length + (payload?.length ?? 0) + (text?.length ?? 0) + (vector?.length ?? 0) * 4;
-}
-
-/** From `from` to the end; the next page is read while the last one is dealt with. */
+/** From `from` to the end, at most `most` points each; the next page is read while the last one is dealt with. */
 export async function* readPages(
   store: RawStore,
   from: string,
-  size: PageSize,
+  most: number,
+  dimension: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<RawPage, void, undefined> {
+  // A page of somebody else's store is as long as the first one.
+  const size = new PageSize(most, store instanceof PublicStore ? most : firstRows, dimension);
   const read = (at: string) => {
     const page = store[rawScroll](at, size.rows, signal);
     // Looked at a little later.

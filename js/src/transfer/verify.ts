@@ -28,7 +28,8 @@ export interface Verification {
   };
 }
 
-const getBatch = 100;
+/** Few: a text may have 16 MiB. */
+const getBatch = 20;
 const queries = 20;
 const hits = 10;
 /** Of scores between stores, and of components that a server normalises. */
