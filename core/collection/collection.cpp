@@ -318,44 +318,23 @@ RowView Collection::row(RowId row) const {
   return state_->view(row);
 }
 
-namespace {
-
-// The first `limit` of `candidates` that `passes` lets through and that come after `after`, by ascending id.
-template <typename Passes>
-std::vector<RowId> first_by_id(const RowStore& rows, const RowSet& candidates, std::string_view after, size_t limit,
-                               Passes passes) {
-  std::vector<RowId> waiting;
-  candidates.for_each([&](RowId row) {
-    if (rows.id(row) > after) waiting.push_back(row);
-  });
-  // A heap hands out the ids in order and stops early: one page neither sorts everything nor parses every payload.
-  const auto later = [&](RowId a, RowId b) { return rows.id(a) > rows.id(b); };
-  std::make_heap(waiting.begin(), waiting.end(), later);
-  std::vector<RowId> page;
-  while (page.size() < limit && !waiting.empty()) {
-    std::pop_heap(waiting.begin(), waiting.end(), later);
-    if (passes(waiting.back())) page.push_back(waiting.back());
-    waiting.pop_back();
-  }
-  return page;
-}
-
-}  // namespace
-
 std::vector<RowView> Collection::scroll(const Filter* filter, std::string_view after, size_t limit) const {
   assert(filter == nullptr || !state_->schema.payload_on_demand);
   std::optional<PayloadFilter> payload_filter;
   if (filter != nullptr) payload_filter.emplace(*filter);
-  const auto passes = [&](RowId row) { return !payload_filter || payload_filter->matches(state_->rows.payload(row)); };
   std::vector<RowView> page;
-  for (const RowId row : first_by_id(state_->rows, state_->live, after, limit, passes)) {
+  for (const RowId row : state_->page(after, limit, [&](RowId row) {
+         return !payload_filter || payload_filter->matches(state_->rows.payload(row));
+       })) {
     page.push_back(state_->view(row));
   }
   return page;
 }
 
 std::vector<RowId> Collection::page(const RowSet& allowed, std::string_view after, size_t limit) const {
-  return first_by_id(state_->rows, allowed, after, limit, [](RowId) { return true; });
+  // Few rows are looked through faster than all of them are put in order.
+  if (allowed.count() < state_->live_count) return first_by_id(state_->rows, allowed, after, limit);
+  return state_->page(after, limit, [&](RowId row) { return allowed.contains(row); });
 }
 
 CollectionInfo Collection::info() const {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/collection/collection.h"
+#include "core/collection/id_window.h"
 #include "core/collection/resident_rows.h"
 #include "core/collection/row_store.h"
 #include "core/index/planner.h"
@@ -53,11 +54,26 @@ struct Collection::State {
   bool stale = false;                       // derived state misses rows
 
   std::unique_ptr<Analyzer> analyzer;  // null where the schema has no text; its cache is all that a search changes
+  IdWindow window;                     // where pages are read; all that reading one changes
 
   std::optional<RowId> live_row(std::string_view id) const;
   // The row alone, live, without derived state. An empty vector is none.
   RowId append_row(std::string_view id, std::span<const float> vector, std::string_view text, std::string_view payload);
   RowView view(RowId row) const;
+  // Up to `limit` live rows that `passes` takes, by ascending id, that come after `after`.
+  template <typename Passes>
+  std::vector<RowId> page(std::string_view after, size_t limit, Passes passes) {
+    std::vector<RowId> page;
+    while (page.size() < limit) {
+      const std::span<const RowId> next = window.next(rows, live, after, limit);
+      if (next.empty()) break;
+      for (size_t i = 0; i < next.size() && page.size() < limit; ++i) {
+        if (live.contains(next[i]) && passes(next[i])) page.push_back(next[i]);
+      }
+      after = rows.id(next.back());
+    }
+    return page;
+  }
   // Puts the row's strings and, where it is kept on demand, its vector where they belong.
   RowId append_body(std::string_view id, std::string_view text, std::string_view payload, Elements<float> vector);
   // Counts the newest row as live.
