@@ -149,7 +149,7 @@ dimension, metric or model that differs is refused at once.
 Flags
   --from <config>   the store to read, a configuration file
   --to <config>     the store to write
-  --env <name>      as for nearfield config; variables that begin with CW_ do not
+  --env <name>      as for nearfield config; variables named CW_... do not
                     count, as they would say the same of both
   --batch <n>       points of a batch, 1 to 10000 (1000)
   --dry-run         say what would happen, write nothing
