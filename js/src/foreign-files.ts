@@ -22,9 +22,10 @@ export async function refuseForeignFiles(path: string): Promise<void> {
   }
   for (const [product, isSign] of signs) {
     if (!names.some(isSign)) continue;
+    const from = product === 'LanceDB' ? 'a backend of nearfield/lancedb (--import)' : `a server of ${product}`;
     const message =
       `the path ${path} holds files of ${product}, which are left alone; give nearfield a path of its own, and move the ` +
-      `data there with nearfield migrate from a ${product} backend, or with nearfield import`;
+      `data there with nearfield migrate from ${from}, or with nearfield import`;
     throw new NearfieldError('InvalidConfig', message, { value: path });
   }
 }

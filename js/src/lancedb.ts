@@ -11,7 +11,7 @@
 // programs make them, is read and not written: `id`, `vector` and `text` of [backend.lance] name its columns, and the rest
 // of a row is the payload.
 import type { BackendFactory, BackendSettings, PartialStore } from './backends.js';
-import { encodeJson, isObject, readText } from './check.js';
+import { encodeJson, isObject, readText, shown } from './check.js';
 import type { Point, StoredPoint } from './collection.js';
 import { parseJson } from './engine.js';
 import { NearfieldError, reasonOf } from './errors.js';
@@ -35,7 +35,7 @@ interface Database {
   close(): void;
 }
 interface Table {
-  schema(): Promise<{ fields: { name: string; type: { listSize?: number } }[] }>;
+  schema(): Promise<{ fields: { name: string; type: { listSize?: number; toString(): string } }[] }>;
   version(): Promise<number>;
   checkout(version: number): Promise<void>;
   checkoutLatest(): Promise<void>;
@@ -58,6 +58,7 @@ interface Query {
   toArray(): Promise<Record<string, unknown>[]>;
 }
 interface VectorQuery extends Query {
+  column(name: string): VectorQuery;
   distanceType(name: 'l2' | 'cosine' | 'dot'): VectorQuery;
   bypassVectorIndex(): VectorQuery;
 }
@@ -89,8 +90,10 @@ export function lancedbBackend(packages: LancedbPackages = {}): BackendFactory {
       table: readText(table, 'table'),
       columns: { id: readText(id, 'id'), vector: readText(vector, 'vector'), text: readText(text, 'text') },
     };
-    const database = await lancedb.connect(readText(path, 'path'));
-    return lancedbStore(database, arrow, settings, place);
+    const folder = readText(path, 'path');
+    const database = await lancedb.connect(folder);
+    const inTurn = <Result>(work: () => Promise<Result>) => afterOthers(`${folder}\n${place.table}`, work);
+    return lancedbStore(database, arrow, settings, place, inTurn);
   };
 }
 
@@ -108,6 +111,20 @@ async function load(name: string): Promise<unknown> {
   }
 }
 
+// Of two merges at the same time each adds its own row of an id that is new, so what writes to a table goes one by one.
+const writing = new Map<string, Promise<unknown>>();
+
+async function afterOthers<Result>(table: string, work: () => Promise<Result>): Promise<Result> {
+  const mine = (writing.get(table) ?? Promise.resolve()).then(work);
+  const settled = mine.catch(() => {});
+  writing.set(table, settled);
+  try {
+    return await mine;
+  } finally {
+    if (writing.get(table) === settled) writing.delete(table);
+  }
+}
+
 interface Place {
   table: string;
   columns: { id: string; vector: string; text: string };
@@ -118,6 +135,7 @@ function lancedbStore(
   arrow: Arrow,
   { collection, dimension, metric }: BackendSettings,
   { table: name, columns }: Place,
+  inTurn: <Result>(work: () => Promise<Result>) => Promise<Result>,
 ): PartialStore & { filters: false } {
   const missing = () => new NearfieldError('NotFound', `Collection '${collection}' not found`, { value: collection });
   const mismatch = (expected: number, got: number) =>
@@ -130,9 +148,25 @@ function lancedbStore(
   const columnsOf = async (table: Table) => {
     const { fields } = await table.schema();
     const names = fields.map((field) => field.name);
-    const size = fields.find((field) => field.name === columns.vector)?.type.listSize;
+    const typeOf = (column: string) => fields.find((field) => field.name === column)?.type;
+    const [id, vector] = [typeOf(columns.id), typeOf(columns.vector)];
+    if (id === undefined) {
+      const message = `the table ${name} has no column ${columns.id}; it has ${names.join(', ')}: say which has the ids, with id`;
+      throw new NearfieldError('SchemaMismatch', message, { value: columns.id });
+    }
     const own = ['id', 'vector', 'payload', 'text'];
-    return { own: own.every((each) => names.includes(each)) && names.length === own.length, size: size ?? 0 };
+    return {
+      own: own.every((each) => names.includes(each)) && names.length === own.length,
+      size: vector?.listSize ?? 0,
+      vectors: vector === undefined ? `no column ${columns.vector}` : `${columns.vector} as ${String(vector)}`,
+      textIds: /utf8/i.test(String(id)),
+    };
+  };
+  // LanceDB searches lists of a fixed size only.
+  const searchable = ({ size, vectors }: { size: number; vectors: string }) => {
+    if (size > 0) return;
+    const message = `the table ${name} has ${vectors}; vectors are a fixed-size list of floats, and vector names its column`;
+    throw new NearfieldError('SchemaMismatch', message, { value: columns.vector });
   };
   const writable = async () => {
     const table = await opened();
@@ -151,51 +185,82 @@ function lancedbStore(
 
   const point = (row: Record<string, unknown>, own: boolean): StoredPoint => {
     const { [columns.id]: id, [columns.vector]: vector, [columns.text]: text, _distance: _, ...rest } = row;
+    if (id === null || id === undefined) {
+      const message = `the table ${name} has a row without ${columns.id}, and points have ids`;
+      throw new NearfieldError('SchemaMismatch', message, { value: columns.id });
+    }
     const payload = own ? rest['payload'] : plain(rest);
     return {
       id: String(id),
-      ...(typeof payload === 'string' ? { payload: parseJson(payload) } : isObject(payload) ? { payload } : {}),
+      ...(typeof payload === 'string'
+        ? { payload: payloadOf(payload, String(id)) }
+        : isObject(payload)
+          ? { payload }
+          : {}),
       ...(typeof text === 'string' ? { text } : {}),
       ...(vector === null || vector === undefined ? {} : { vector: Float32Array.from(vector as Iterable<number>) }),
     };
   };
-  const whereIds = (ids: readonly string[]) =>
-    `${quotedName(columns.id)} IN (${ids.map((id) => quoted(marked(id))).join(',')})`;
+  const payloadOf = (json: string, id: string): Record<string, unknown> => {
+    try {
+      return parseJson(json);
+    } catch {
+      const message = `the table ${name} has for ${shown(id)} a payload that is no JSON: ${shown(json)}`;
+      throw new NearfieldError('RemoteProtocolError', message, { value: id });
+    }
+  };
+  // Undefined: no row can have one of these.
+  const whereIds = (ids: readonly string[], textIds: boolean) => {
+    const literals = textIds ? ids.map((id) => quoted(marked(id))) : ids.filter(isNumeral);
+    return literals.length === 0 ? undefined : `${quotedName(columns.id)} IN (${literals.join(',')})`;
+  };
 
   return {
     // Payloads are JSON text here, which LanceDB does not look into.
     filters: false,
 
     async ensure() {
-      if (await exists()) {
-        const { size } = await columnsOf(await opened());
-        if (dimension !== undefined && size !== dimension) throw mismatch(dimension, size);
-        return { created: false, differences: [] };
-      }
-      if (dimension === undefined) {
-        throw new NearfieldError('InvalidConfig', `the table ${name} is not there; to make it, say vector_size`);
-      }
-      await make(dimension);
-      return { created: true, differences: [] };
+      return inTurn(async () => {
+        if (await exists()) {
+          const about = await columnsOf(await opened());
+          searchable(about);
+          const { size } = about;
+          if (dimension !== undefined && size !== dimension) throw mismatch(dimension, size);
+          return { created: false, differences: [] };
+        }
+        if (dimension === undefined) {
+          throw new NearfieldError('InvalidConfig', `the table ${name} is not there; to make it, say vector_size`);
+        }
+        await make(dimension);
+        return { created: true, differences: [] };
+      });
     },
 
     async upsert(points: readonly Point[]) {
-      const table = await writable();
-      if (points.length === 0) return;
+      if (points.length === 0) {
+        await writable();
+        return;
+      }
       const rows = points.map(({ id, vector, payload, text }) => ({
         id: marked(id),
         vector: vector ?? null,
         payload: payload === undefined ? null : encodeJson(payload, 'payload'),
         text: text === undefined ? null : marked(text),
       }));
-      await table.mergeInsert('id').whenMatchedUpdateAll().whenNotMatchedInsertAll().execute(rows);
+      await inTurn(async () => {
+        const table = await writable();
+        await table.mergeInsert('id').whenMatchedUpdateAll().whenNotMatchedInsertAll().execute(rows);
+      });
     },
 
     async search({ vector, k = 10 }) {
       const table = await opened();
-      const { own } = await columnsOf(table);
+      const about = await columnsOf(table);
+      searchable(about);
+      const { own } = about;
       const rows = await table
         .vectorSearch(vector as Float32Array)
+        .column(columns.vector)
         .distanceType(distances[metric as keyof typeof distances])
         .bypassVectorIndex()
         .limit(k)
@@ -205,11 +270,18 @@ function lancedbStore(
 
     async get(ids) {
       const table = await opened();
-      const { own } = await columnsOf(table);
+      const { own, textIds } = await columnsOf(table);
       const found: StoredPoint[] = [];
       for (let first = 0; first < ids.length; first += idsAtOnce) {
         const some = ids.slice(first, first + idsAtOnce);
-        const rows = await table.query().where(whereIds(some)).limit(some.length).toArray();
+        const where = whereIds(some, textIds);
+        if (where === undefined) continue;
+        // One more than there should be: of two rows of an id none is the point.
+        const rows = await table
+          .query()
+          .where(where)
+          .limit(some.length + 1)
+          .toArray();
         found.push(...rows.map((row) => point(row, own)));
       }
       return found;
@@ -217,14 +289,16 @@ function lancedbStore(
 
     async delete(target) {
       const ids = target as readonly string[];
-      const table = await writable();
-      let deleted = 0;
-      for (let first = 0; first < ids.length; first += idsAtOnce) {
-        const where = whereIds(ids.slice(first, first + idsAtOnce));
-        deleted += await table.countRows(where);
-        await table.delete(where);
-      }
-      return deleted;
+      return inTurn(async () => {
+        const table = await writable();
+        let deleted = 0;
+        for (let first = 0; first < ids.length; first += idsAtOnce) {
+          const where = whereIds(ids.slice(first, first + idsAtOnce), true) as string;
+          deleted += await table.countRows(where);
+          await table.delete(where);
+        }
+        return deleted;
+      });
     },
 
     async count() {
@@ -246,17 +320,21 @@ function lancedbStore(
     },
 
     async clear() {
-      const table = await writable();
-      const count = await table.countRows();
-      if (count > 0) await table.delete('true');
-      return count;
+      return inTurn(async () => {
+        const table = await writable();
+        const count = await table.countRows();
+        if (count > 0) await table.delete('true');
+        return count;
+      });
     },
 
     async drop() {
-      if (!(await exists())) return false;
-      await writable();
-      await database.dropTable(name);
-      return true;
+      return inTurn(async () => {
+        if (!(await exists())) return false;
+        await writable();
+        await database.dropTable(name);
+        return true;
+      });
     },
 
     async info() {
@@ -277,6 +355,11 @@ function scoreOf(metric: BackendSettings['metric'], distance: number): number {
   if (metric === 'euclidean') return -Math.sqrt(Math.max(distance, 0));
   const score = 1 - distance;
   return metric === 'cosine' ? Math.min(1, Math.max(-1, score)) : score;
+}
+
+/** Of columns of numbers: the texts that String() makes of them. */
+function isNumeral(id: string): boolean {
+  return /^-?\d{1,20}$/.test(id) ? String(BigInt(id)) === id : Number.isFinite(Number(id)) && String(Number(id)) === id;
 }
 
 // Arrow takes a first U+FEFF for the mark of an encoding, and leaves it out of what it reads.
