@@ -231,6 +231,8 @@ interface Description {
 export const maxPage = 10_000;
 /** Whole points of one answer. */
 const rawRows = 32;
+/** Private to the package. */
+export const upsertBatches = Symbol('upsertBatches');
 const progressMs = 50;
 
 export class Collection<Payload extends object = Record<string, unknown>> {
@@ -259,20 +261,55 @@ export class Collection<Payload extends object = Record<string, unknown>> {
    * Throws InvalidArgument, DimensionMismatch, LimitExceeded, ReadOnly, QuotaExceeded, StorageFailed, Conflict, Closed.
    */
   async upsert(points: readonly Point<Payload>[], options?: WriteOptions): Promise<UpsertReport> {
+    const [batch] = this.#readBatches(points, options, Infinity);
+    this.#session.requireOpen();
+    if (batch === undefined) return { ok: [], failed: [], unknown: [] };
+    await this.#session.run('_upsert', batch.message);
+    return { ok: batch.ids, failed: [], unknown: [] };
+  }
+
+  /**
+   * Private to the package: upsert() in batches of at most `size`, one commit each. All points are checked and copied
+   * before the first is written; what the engine refuses after that is reported.
+   */
+  async [upsertBatches](points: readonly Point<Payload>[], options: WriteOptions, size: number): Promise<UpsertReport> {
+    const report: UpsertReport = { ok: [], failed: [], unknown: [] };
+    for (const [i, { ids, message }] of this.#readBatches(points, options, size).entries()) {
+      try {
+        checkSignal(options.signal);
+        await this.#session.run('_upsert', message);
+        for (const id of ids) report.ok.push(id);
+      } catch (error) {
+        if (i === 0 || !(error instanceof NearfieldError)) throw error;
+        const { code, message: why, retryable } = error;
+        // Nobody waits for the report, or nothing more can be written.
+        if (code === 'Aborted' || code === 'Closed') throw error;
+        for (const id of ids) report.failed.push({ id, code, message: why, retryable });
+      }
+    }
+    return report;
+  }
+
+  #readBatches(points: unknown, options: unknown, size: number): { ids: string[]; message: Message }[] {
     const relaxed = this.#readWrite(options);
     if (!Array.isArray(points)) throw invalid(`points must be an array, got ${shown(points)}`);
-    const message = this.#message({ relaxed });
-    const ids = new Set<string>();
-    message.word(points.length);
+    const count = points.length;
+    const seen = new Set<string>();
     const dimension = this.#dimension();
-    for (let i = 0; i < points.length; i++) {
-      const id = writePoint(message, points[i], `points[${i}]`, dimension);
-      if (ids.has(id)) throw invalid(`points[${i}]: the id ${shown(id)} stands twice in one batch`, id);
-      ids.add(id);
+    const batches: { ids: string[]; message: Message }[] = [];
+    for (let first = 0; first < count; first += size) {
+      const end = Math.min(first + size, count);
+      const message = this.#message({ relaxed }).word(end - first);
+      const ids: string[] = [];
+      for (let i = first; i < end; i++) {
+        const id = writePoint(message, points[i], `points[${i}]`, dimension);
+        if (seen.has(id)) throw invalid(`points[${i}]: the id ${shown(id)} stands twice in one batch`, id);
+        seen.add(id);
+        ids.push(id);
+      }
+      batches.push({ ids, message });
     }
-    this.#session.requireOpen();
-    if (ids.size > 0) await this.#session.run('_upsert', message);
-    return { ok: [...ids], failed: [], unknown: [] };
+    return batches;
   }
 
   /**

@@ -1,6 +1,6 @@
 // A store in the embedded engine: a collection of a database that the configuration names.
 import { checkSignal, isObject, readOptions, readWhole, shown } from './check.js';
-import { readIds } from './collection.js';
+import { readIds, upsertBatches } from './collection.js';
 import type {
   Collection,
   CollectionSchema,
@@ -11,7 +11,7 @@ import type {
   UpsertReport,
 } from './collection.js';
 import type { Database } from './database.js';
-import { NearfieldError, invalid } from './errors.js';
+import { NearfieldError, invalid, reasonOf } from './errors.js';
 import { readQuery, type Filter, type Fusion, type Hits, type SearchOptions } from './search.js';
 import {
   rawAbout,
@@ -71,28 +71,17 @@ export class EmbeddedStore<Payload extends object = Record<string, unknown>> imp
     return { created: !there, differences: [] };
   }
 
-  async upsert(points: readonly Point<Payload>[], options?: CallOptions): Promise<UpsertReport> {
+  async upsert(given: readonly Point<Payload>[], options?: CallOptions): Promise<UpsertReport> {
     const signal = readSignal(options, 'upsert');
+    // Who hands in a list may fill it anew while the collection is looked for.
+    const points = Array.isArray(given) ? [...(given as Point<Payload>[])] : given;
     const length = Array.isArray(points) ? vectorLength(points) : undefined;
     // Nothing says nothing about how long vectors are.
     if (Array.isArray(points) && points.length === 0 && (await this.#opened()) === undefined) {
       return { ok: [], failed: [], unknown: [] };
     }
     const collection = await this.#made(length);
-    const size = this.#settings.batchRows;
-    if (!Array.isArray(points) || points.length <= size) return collection.upsert(points, { signal });
-    const report: UpsertReport = { ok: [], failed: [], unknown: [] };
-    for (let first = 0; first < points.length; first += size) {
-      const some = points.slice(first, first + size);
-      try {
-        report.ok.push(...(await collection.upsert(some, { signal })).ok);
-      } catch (error) {
-        if (first === 0 || !(error instanceof NearfieldError)) throw error;
-        const { code, message, retryable } = error;
-        for (const { id } of some) report.failed.push({ id, code, message, retryable });
-      }
-    }
-    return report;
+    return collection[upsertBatches](points, { signal }, this.#settings.batchRows);
   }
 
   async search(options: SearchOptions): Promise<Hits<Payload>> {
@@ -103,7 +92,7 @@ export class EmbeddedStore<Payload extends object = Record<string, unknown>> imp
   }
 
   async searchBatch(queries: readonly SearchOptions[], options?: CallOptions): Promise<Hits<Payload>[]> {
-    readSignal(options, 'searchBatch');
+    const signal = readSignal(options, 'searchBatch');
     const collection = await this.#opened();
     const size = this.#settings.searchBatch;
     if (!Array.isArray(queries)) throw invalid(`queries must be an array, got ${shown(queries)}`);
@@ -111,7 +100,8 @@ export class EmbeddedStore<Payload extends object = Record<string, unknown>> imp
     const answers: Hits<Payload>[] = [];
     for (let first = 0; first < queries.length; first += size) {
       const some = queries.slice(first, first + size).map((query: SearchOptions) => this.#withDefaults(query));
-      answers.push(...(await collection.searchBatch(some)));
+      checkSignal(signal);
+      for (const hits of await collection.searchBatch(some)) answers.push(hits);
     }
     return answers;
   }
@@ -199,12 +189,12 @@ export class EmbeddedStore<Payload extends object = Record<string, unknown>> imp
   }
 
   async health(options?: CallOptions): Promise<StoreHealth> {
-    readSignal(options, 'health');
     try {
+      readSignal(options, 'health');
       await this.#exists();
       return { ready: true, message: '' };
     } catch (error) {
-      return { ready: false, message: (error as Error).message };
+      return { ready: false, message: reasonOf(error) };
     }
   }
 

@@ -71,7 +71,7 @@ export interface Store<Payload extends object = Record<string, unknown>> {
    * RemoteProtocolError, Backpressure, HostNotAllowed; and Aborted, Closed.
    */
   ensure(options?: CallOptions): Promise<EnsureReport>;
-  /** The report names every id once. Throws only where nothing was written. */
+  /** The report names every id once. Throws only where nothing was written, and Aborted. */
   upsert(points: readonly Point<Payload>[], options?: CallOptions): Promise<UpsertReport>;
   search(options: SearchOptions): Promise<Hits<Payload>>;
   searchBatch(queries: readonly SearchOptions[], options?: CallOptions): Promise<Hits<Payload>[]>;

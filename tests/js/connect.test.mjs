@@ -57,3 +57,30 @@ test('what is wrong with a configuration is thrown with all of it', async () => 
   await rejectsWith('ConfigError', connect({ confg: {} }));
   await rejectsWith('InvalidArgument', connect({ config: {}, fetch: 'no' }));
 });
+
+test('an upsert of many batches is looked through before the first is written, as one of one batch is', async (t) => {
+  const config = { backend: { provider: 'memory', vector_size: 2, batch_size: 2 } };
+  const store = await connect({ config, environment: {} });
+  t.after(() => store.close());
+  await store.ensure();
+  const vector = [1, 0];
+  const good = ['a', 'b', 'c', 'd'].map((id) => ({ id, vector }));
+  const bad = [{ id: 'a', vector }, null, { id: 'e', vector: [1] }, { id: '', vector }, { id: 'e', vector, vektor: 1 }];
+  for (const each of bad) {
+    await assert.rejects(store.upsert([...good, each]), (error) => /points\[4\]|expected 2, got 1/.test(error.message));
+    assert.equal(await store.count(), 0);
+  }
+  // What the engine alone can tell is reported of its own batch.
+  const long = { id: 'x'.repeat(1025), vector };
+  const report = await store.upsert([...good, long, { id: 'y', vector }, { id: 'z', vector }]);
+  assert.deepEqual(report.ok, ['a', 'b', 'c', 'd', 'z']);
+  assert.deepEqual(
+    report.failed.map(({ id, code }) => [id.length, code]),
+    [1025, 1].map((length) => [length, 'LimitExceeded']),
+  );
+  const batch = good.map(({ id }) => ({ id: `later ${id}`, vector }));
+  const writing = store.upsert(batch);
+  batch.length = 0;
+  assert.equal((await writing).ok.length, 4);
+  assert.deepEqual((await store.health({ signal: AbortSignal.abort() })).ready, false);
+});
