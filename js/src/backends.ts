@@ -117,7 +117,8 @@ let registry: Map<string, BackendFactory> | undefined;
  * const store = await connect({ config: '[vectordb]\nbackend = "mystore"' });
  * ```
  *
- * Names are a letter and up to 63 letters, digits, _ and -. Throws InvalidArgument, and Conflict where the name is taken
+ * A factory that has no way to serve these settings, such as a metric, throws NearfieldError('Unsupported', why). Names
+ * are a letter and up to 63 letters, digits, _ and -. Throws InvalidArgument, and Conflict where the name is taken
  * or built in.
  */
 export function registerBackend(name: string, factory: BackendFactory): void {
@@ -168,8 +169,10 @@ export async function makeBackend(settings: BackendSettings): Promise<Backend> {
       value: settings.backend,
     });
   }
-  // Of classes, and of nothing else that can be called, the prototype cannot be replaced.
-  const isClass = Object.getOwnPropertyDescriptor(factory, 'prototype')?.writable === false;
+  // Of classes, and of nothing else that can be called, the prototype cannot be replaced; those that were compiled to
+  // functions have methods there.
+  const { value: prototype, writable } = Object.getOwnPropertyDescriptor(factory, 'prototype') ?? {};
+  const isClass = writable === false || (isObject(prototype) && Object.getOwnPropertyNames(prototype).length > 1);
   const made: unknown = isClass
     ? new (factory as new (settings: BackendSettings) => Backend)(settings)
     : await (factory as (settings: BackendSettings) => Awaitable<Backend>)(settings);

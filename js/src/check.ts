@@ -15,7 +15,12 @@ export function shown(value: unknown): string {
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value !== 'object') return `a ${typeof value}`;
   if (Array.isArray(value)) return 'an array';
-  const maker: unknown = (value as { constructor?: { name?: unknown } }).constructor?.name;
+  let maker: unknown;
+  try {
+    maker = (value as { constructor?: { name?: unknown } }).constructor?.name;
+  } catch {
+    // A getter or a proxy of somebody's.
+  }
   return typeof maker === 'string' && maker !== 'Object' && maker !== '' ? `a ${maker}` : 'an object';
 }
 
@@ -206,7 +211,7 @@ function isPlain(value: object): boolean {
 /** Throws Aborted when the signal has fired. */
 export function checkSignal(signal: unknown): void {
   if (signal === undefined) return;
-  if (!isObject(signal) || typeof signal['aborted'] !== 'boolean') {
+  if (!isObject(signal) || typeof signal['aborted'] !== 'boolean' || typeof signal['addEventListener'] !== 'function') {
     throw invalid(`signal must be an AbortSignal, got ${shown(signal)}`);
   }
   if (signal['aborted']) {

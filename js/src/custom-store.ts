@@ -3,6 +3,7 @@ import { makeBackend, type Backend, type BackendSettings, type PartialStore } fr
 import {
   checkSignal,
   encodeJson,
+  isWellFormed,
   isObject,
   readId,
   readOptions,
@@ -18,7 +19,8 @@ import { parseJson } from './engine.js';
 import { NearfieldError, invalid, reasonOf } from './errors.js';
 import { orderTexts, readPayloadFilter, shownFilter, type PayloadTest } from './payload-filter.js';
 import { readSignal } from './remote-store.js';
-import { readInclude, readQuery, type Filter, type Hit, type Hits, type Part, type SearchOptions } from './search.js';
+import { readInclude, readQuery, type Filter, type Hit, type Hits, type Part } from './search.js';
+import type { Plan, SearchOptions } from './search.js';
 import { unlessAborted } from './signal.js';
 import type { CallOptions, EnsureReport, Store, StoreHealth, StoreInfo, StoreSnapshot } from './store.js';
 
@@ -30,13 +32,12 @@ const usualParts: readonly Part[] = ['payload', 'text'];
 
 /** Private to the package; use connect(). */
 export async function openCustom<Payload extends object>(settings: BackendSettings): Promise<Store<Payload>> {
-  let object: Backend;
   try {
-    object = await makeBackend(settings);
+    // What the factory does with the settings it is given changes nothing here.
+    return new CustomStore<Payload>(settings, await makeBackend({ ...settings }));
   } catch (cause) {
     throw wrapped(settings.backend, 'its factory', cause);
   }
-  return new CustomStore<Payload>(settings, object);
 }
 
 export class CustomStore<Payload extends object = Record<string, unknown>> implements Store<Payload> {
@@ -63,18 +64,21 @@ export class CustomStore<Payload extends object = Record<string, unknown>> imple
     const signal = readSignal(options, 'ensure');
     this.#requireOpen();
     if (this.#calls.ensure === undefined) return { created: false, differences: [] };
-    const answer = await this.#run('ensure', signal, (signal) => this.#calls.ensure?.({ signal }));
-    if (!isObject(answer) || typeof answer['created'] !== 'boolean' || !Array.isArray(answer['differences'])) {
-      throw this.#bad('ensure', 'must answer { created, differences }', answer);
-    }
-    const differences = answer['differences'].map((given: unknown) => {
-      const { name, asked, found } = isObject(given) ? given : {};
-      if (typeof name === 'string' && typeof asked === 'string' && typeof found === 'string') {
-        return { name, asked, found };
+    const ask = (signal: AbortSignal) => this.#calls.ensure?.({ signal });
+    return this.#run('ensure', [signal], ask, (answer) => {
+      const { created, differences } = isObject(answer) ? answer : {};
+      if (typeof created !== 'boolean' || !Array.isArray(differences)) {
+        throw this.#bad('ensure', 'must answer { created, differences }', answer);
       }
-      throw this.#bad('ensure', 'answers a difference that is not { name, asked, found } of texts', given);
+      const read = (given: unknown) => {
+        const { name, asked, found } = isObject(given) ? given : {};
+        if (typeof name === 'string' && typeof asked === 'string' && typeof found === 'string') {
+          return { name, asked, found };
+        }
+        throw this.#bad('ensure', 'answers a difference that is not { name, asked, found } of texts', given);
+      };
+      return { created, differences: Array.from(differences, read) };
     });
-    return { created: answer['created'], differences };
   }
 
   async upsert(points: readonly Point<Payload>[], options?: CallOptions): Promise<UpsertReport> {
@@ -98,17 +102,19 @@ export class CustomStore<Payload extends object = Record<string, unknown>> imple
       const some = taken.slice(first, first + this.#settings.batchRows);
       const wanted = some.map(({ id }) => id);
       try {
-        const answer = await this.#run('upsert', signal, (signal) => this.#calls.upsert(some, { signal }));
-        const part = answer === undefined ? { ok: wanted, failed: [], unknown: [] } : this.#readReport(answer, wanted);
+        const ask = (signal: AbortSignal) => this.#calls.upsert(some, { signal });
+        const part = await this.#run('upsert', [signal], ask, (answer) =>
+          answer === undefined ? { ok: wanted, failed: [], unknown: [] } : this.#readReport(answer, wanted),
+        );
         for (const list of ['ok', 'failed', 'unknown'] as const) (report[list] as unknown[]).push(...part[list]);
         this.#dimension ??= dimension;
       } catch (error) {
+        if (first === 0 || !(error instanceof NearfieldError) || error.code === 'Aborted') throw error;
         // Nobody knows what of these points is there.
-        if (first === 0 || !(error instanceof NearfieldError)) throw error;
         report.unknown.push(...wanted);
         const { code, message, retryable } = error;
         const why = `not tried: ${message}`;
-        const left = taken.slice(first + some.length);
+        const left = taken.slice(first + wanted.length);
         report.failed.push(...left.map(({ id }) => ({ id, code, message: why, retryable })));
         break;
       }
@@ -122,7 +128,7 @@ export class CustomStore<Payload extends object = Record<string, unknown>> imple
     if (!Array.isArray(ok) || !Array.isArray(failed) || !Array.isArray(unknown)) {
       throw bad('must answer nothing, or { ok, failed, unknown }', answer);
     }
-    const named = failed.map((given: unknown) => {
+    const named = Array.from(failed, (given: unknown) => {
       const { id, code, message, retryable } = isObject(given) ? given : {};
       if (typeof id === 'string' && typeof code === 'string' && typeof message === 'string') {
         return { id, code, message, retryable: retryable === true };
@@ -163,16 +169,14 @@ export class CustomStore<Payload extends object = Record<string, unknown>> imple
     const answers: Hits<Payload>[] = [];
     for (let first = 0; first < asked.length; first += this.#settings.searchBatch) {
       const some = asked.slice(first, first + this.#settings.searchBatch);
-      const answer = await this.#run('searchBatch', signal, (signal) =>
-        this.#calls.searchBatch?.(
-          some.map((each) => each.options),
-          { signal },
-        ),
-      );
-      if (!Array.isArray(answer) || answer.length !== some.length) {
-        throw this.#bad('searchBatch', `must answer ${some.length} lists of hits`, answer);
-      }
-      some.forEach((each, i) => answers.push(this.#readHits('searchBatch', answer[i], each)));
+      const ask = (signal: AbortSignal) => this.#calls.searchBatch?.(some.map(handedOut), { signal });
+      const part = await this.#run('searchBatch', [signal, ...some.map(signalOf)], ask, (answer) => {
+        if (!Array.isArray(answer) || answer.length !== some.length) {
+          throw this.#bad('searchBatch', `must answer ${some.length} lists of hits`, answer);
+        }
+        return some.map((each, i) => this.#readHits('searchBatch', answer[i], each));
+      });
+      answers.push(...part);
     }
     return answers;
   }
@@ -181,17 +185,18 @@ export class CustomStore<Payload extends object = Record<string, unknown>> imple
     this.#requireOpen();
     const asked = this.#readSearch(given);
     if (this.#calls.search === undefined) throw this.#cannot('search');
-    const signal = asked.options.signal ?? batchSignal;
-    const ask = async (options: SearchOptions) =>
-      this.#run('search', signal, (stop) => this.#calls.search?.({ ...options, signal: stop }));
-    if (!this.#speech.vectorsOnly) {
-      return this.#readHits('search', await ask(asked.options), asked);
-    }
-    return this.#searchHere(asked, ask);
+    const ask = async (each: Asked) =>
+      this.#run(
+        'search',
+        [signalOf(asked), batchSignal],
+        (signal) => this.#calls.search?.({ ...handedOut(each), signal }),
+        (answer) => this.#readHits('search', answer, each),
+      );
+    return this.#speech.vectorsOnly ? this.#searchHere(asked, ask) : ask(asked);
   }
 
   /** Of objects that only know how to answer the k closest: the rest of a search, exactly. */
-  async #searchHere(asked: Asked, ask: (options: SearchOptions) => Promise<unknown>): Promise<Hits<Payload>> {
+  async #searchHere(asked: Asked, ask: (each: Asked) => Promise<Hits<Payload>>): Promise<Hits<Payload>> {
     const { offset, k, minScore, include } = asked;
     const need = offset + k;
     const passed = this.#speech.filtersHere ? undefined : asked.options.filter;
@@ -201,12 +206,8 @@ export class CustomStore<Payload extends object = Record<string, unknown>> imple
       const size = Math.min(count, maxCandidates);
       const { offset: _o, minScore: _m, filter: _f, ...rest } = asked.options;
       const options = { ...rest, k: size, include: payload, ...(passed === undefined ? {} : { filter: passed }) };
-      const whole = { ...asked, offset: 0, k: size, minScore: -Infinity, include: payload };
-      const hits = this.#readHits(
-        'search',
-        await ask(options),
-        passed === undefined ? { ...whole, passes: undefined } : whole,
-      );
+      const whole = { ...asked, options, offset: 0, k: size, minScore: -Infinity, include: payload };
+      const hits = await ask(passed === undefined ? { ...whole, passes: undefined } : whole);
       const good = asked.passes === undefined ? hits : hits.filter((hit) => asked.passes?.(hit.payload));
       // Equal scores are ordered by id, so all that share the last place have to be seen.
       const last = hits.at(-1)?.score ?? -Infinity;
@@ -248,7 +249,7 @@ export class CustomStore<Payload extends object = Record<string, unknown>> imple
     if (answer.length > asked.k) throw this.#bad(call, `answers more than ${asked.k} hits:`, answer.length);
     const seen = new Set<string>();
     let before = Infinity;
-    const hits = answer.map((given: unknown): Hit<Payload> => {
+    const hits = Array.from(answer, (given: unknown): Hit<Payload> => {
       const point = this.#readStored(call, given, asked.include, seen);
       const { score, parts, highlights } = given as Record<string, unknown>;
       if (typeof score !== 'number' || !Number.isFinite(score)) {
@@ -263,13 +264,39 @@ export class CustomStore<Payload extends object = Record<string, unknown>> imple
         throw this.#bad(call, 'answers a point that does not pass the filter:', point.id);
       }
       const hit: Hit<Payload> = { ...point, score };
-      if (isObject(parts)) hit.parts = parts as NonNullable<Hit['parts']>;
-      if (Array.isArray(highlights)) hit.highlights = highlights as [number, number][];
+      if (parts !== undefined) hit.parts = this.#readParts(call, parts, point.id);
+      if (highlights !== undefined) hit.highlights = this.#readHighlights(call, highlights, point.id);
       return hit;
     });
     hits.sort((a, b) => b.score - a.score || orderTexts(a.id, b.id));
     const { plan } = answer as Hits;
-    return plan === undefined ? hits : Object.assign(hits, { plan });
+    if (plan === undefined) return hits;
+    if (!isObject(plan)) throw this.#bad(call, 'answers a plan that is no object:', plan);
+    return Object.assign(hits, { plan: parseJson<Plan>(encodeJson(plan, 'plan', 'RemoteProtocolError')) });
+  }
+
+  #readParts(call: string, parts: unknown, id: string): NonNullable<Hit['parts']> {
+    const bad = () => this.#bad(call, `answers for ${shown(id)} parts that are not { dense, text }:`, parts);
+    if (!isObject(parts)) throw bad();
+    const read: NonNullable<Hit['parts']> = {};
+    for (const leg of ['dense', 'text'] as const) {
+      const given = parts[leg];
+      if (given === undefined) continue;
+      const { score, rank } = isObject(given) ? given : {};
+      if (typeof score !== 'number' || typeof rank !== 'number') throw bad();
+      read[leg] = { score, rank };
+    }
+    return read;
+  }
+
+  #readHighlights(call: string, highlights: unknown, id: string): [number, number][] {
+    const bad = () => this.#bad(call, `answers for ${shown(id)} highlights that are not pairs of offsets:`, highlights);
+    if (!Array.isArray(highlights)) throw bad();
+    return Array.from(highlights, (pair: unknown): [number, number] => {
+      const [begin, end] = (Array.isArray(pair) && pair.length === 2 ? pair : []) as unknown[];
+      if (!Number.isSafeInteger(begin) || !Number.isSafeInteger(end)) throw bad();
+      return [begin as number, end as number];
+    });
   }
 
   async get(ids: readonly string[], options?: ReadOptions & CallOptions): Promise<StoredPoint<Payload>[]> {
@@ -279,19 +306,19 @@ export class CustomStore<Payload extends object = Record<string, unknown>> imple
     this.#requireOpen();
     if (this.#calls.get === undefined) throw this.#cannot('get');
     const unique = [...new Set(wanted)];
-    const answer = await this.#run('get', signal as AbortSignal | undefined, (stop) =>
-      this.#calls.get?.(unique, { include: parts, signal: stop }),
-    );
-    if (!Array.isArray(answer)) throw this.#bad('get', 'must answer an array of points', answer);
     const known = new Set(unique);
-    const found = new Map<string, StoredPoint<Payload>>();
-    const seen = new Set<string>();
-    for (const each of answer as unknown[]) {
-      const point = this.#readStored('get', each, parts, seen);
-      if (!known.has(point.id)) throw this.#bad('get', 'answers a point that nobody asked for:', point.id);
-      found.set(point.id, point);
-    }
-    return wanted.flatMap((id) => found.get(id) ?? []);
+    const ask = (stop: AbortSignal) => this.#calls.get?.(unique, { include: [...parts], signal: stop });
+    return this.#run('get', [signal], ask, (answer) => {
+      if (!Array.isArray(answer)) throw this.#bad('get', 'must answer an array of points', answer);
+      const found = new Map<string, StoredPoint<Payload>>();
+      const seen = new Set<string>();
+      for (const each of answer as unknown[]) {
+        const point = this.#readStored('get', each, parts, seen);
+        if (!known.has(point.id)) throw this.#bad('get', 'answers a point that nobody asked for:', point.id);
+        found.set(point.id, point);
+      }
+      return wanted.flatMap((id) => found.get(id) ?? []);
+    });
   }
 
   async delete(target: readonly string[] | { filter: Filter }, options?: CallOptions): Promise<number> {
@@ -364,43 +391,53 @@ export class CustomStore<Payload extends object = Record<string, unknown>> imple
   ): AsyncGenerator<StoredPoint<Payload>[], void, undefined> {
     const { include } = options;
     const parts: readonly Part[] = passes === undefined ? include : [...new Set([...include, 'payload' as const])];
-    const pages: unknown = await this.#run('scroll', signal, () =>
-      this.#calls.scroll?.({ ...options, include: parts, ...(signal && { signal }) }),
-    );
-    const begin = (pages as AsyncIterable<unknown> | undefined)?.[Symbol.asyncIterator];
-    if (typeof begin !== 'function') throw this.#bad('scroll', 'must answer an async generator of pages', pages);
-    const iterator = begin.call(pages);
+    const ask = () => this.#calls.scroll?.({ ...options, include: [...parts], ...(signal && { signal }) });
+    const iterator = await this.#run('scroll', [signal], ask, (pages) => {
+      const begin = (pages as AsyncIterable<unknown> | null | undefined)?.[Symbol.asyncIterator];
+      if (typeof begin !== 'function') throw this.#bad('scroll', 'must answer an async generator of pages', pages);
+      const begun: unknown = begin.call(pages);
+      if (!isObject(begun)) throw this.#bad('scroll', 'must answer an async generator of pages', begun);
+      return begun as unknown as AsyncIterator<unknown>;
+    });
     const seen = new Set<string>();
     let ended = false;
     try {
       for (;;) {
-        const step = await this.#run('scroll', signal, () => iterator.next());
-        if (!isObject(step)) throw this.#bad('scroll', 'must answer an async generator of pages', step);
-        if (step['done'] === true) {
+        const points = await this.#run(
+          'scroll',
+          [signal],
+          () => iterator.next(),
+          (step) => {
+            if (!isObject(step)) throw this.#bad('scroll', 'must answer an async generator of pages', step);
+            if (step['done'] === true) return undefined;
+            const page = step['value'];
+            if (!Array.isArray(page)) throw this.#bad('scroll', 'must answer pages that are arrays of points', page);
+            if (page.length > options.batch) {
+              throw this.#bad('scroll', `answers a page of more than ${options.batch} points:`, page.length);
+            }
+            const points: StoredPoint<Payload>[] = [];
+            for (const given of page as unknown[]) {
+              const point = this.#readStored('scroll', given, parts, seen);
+              if (passes !== undefined && !passes(point.payload)) {
+                if (this.#speech.vectorsOnly) continue;
+                throw this.#bad('scroll', 'answers a point that does not pass the filter:', point.id);
+              }
+              if (!include.includes('payload')) delete point.payload;
+              points.push(point);
+            }
+            return points;
+          },
+        );
+        if (points === undefined) {
           ended = true;
           return;
-        }
-        const page = step['value'];
-        if (!Array.isArray(page)) throw this.#bad('scroll', 'must answer pages that are arrays of points', page);
-        if (page.length > options.batch) {
-          throw this.#bad('scroll', `answers a page of more than ${options.batch} points:`, page.length);
-        }
-        const points: StoredPoint<Payload>[] = [];
-        for (const given of page as unknown[]) {
-          const point = this.#readStored('scroll', given, parts, seen);
-          if (passes !== undefined && !passes(point.payload)) {
-            if (this.#speech.vectorsOnly) continue;
-            throw this.#bad('scroll', 'answers a point that does not pass the filter:', point.id);
-          }
-          if (!include.includes('payload')) delete point.payload;
-          points.push(point);
         }
         if (points.length > 0) yield points;
       }
     } finally {
       if (!ended) {
         // What it does with that is its own business; it may be waiting for something that never comes.
-        Promise.resolve(iterator.return?.()).catch(() => {});
+        (async () => iterator.return?.())().catch(() => {});
       }
     }
   }
@@ -415,10 +452,12 @@ export class CustomStore<Payload extends object = Record<string, unknown>> imple
     const signal = readSignal(options, 'drop');
     this.#requireOpen();
     if (this.#calls.drop === undefined) throw this.#cannot('drop');
-    const answer = await this.#run('drop', signal, (signal) => this.#calls.drop?.({ signal }));
-    if (typeof answer !== 'boolean') throw this.#bad('drop', 'must answer true or false', answer);
-    this.#dimension = this.#settings.dimension;
-    return answer;
+    const ask = (signal: AbortSignal) => this.#calls.drop?.({ signal });
+    return this.#run('drop', [signal], ask, (answer) => {
+      if (typeof answer !== 'boolean') throw this.#bad('drop', 'must answer true or false', answer);
+      this.#dimension = this.#settings.dimension;
+      return answer;
+    });
   }
 
   async info(options?: CallOptions): Promise<StoreInfo> {
@@ -429,16 +468,19 @@ export class CustomStore<Payload extends object = Record<string, unknown>> imple
       const count = await this.count({ signal });
       return { backend: this.backend, version: '', count, dimension: this.#dimension ?? 0, metric, details: {} };
     }
-    const answer = await this.#run('info', signal, (signal) => this.#calls.info?.({ signal }));
+    const ask = (signal: AbortSignal) => this.#calls.info?.({ signal });
+    return this.#run('info', [signal], ask, (answer) => this.#readInfo(answer));
+  }
+
+  #readInfo(answer: unknown): StoreInfo {
+    const { metric } = this.#settings;
     const about = isObject(answer) ? answer : {};
-    const { version = '', count, dimension = this.#dimension ?? 0, details = {} } = about;
+    const { version = '', count, dimension = this.#dimension ?? 0, details = {}, metric: compared = metric } = about;
     const whole = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
     if (typeof version !== 'string' || !whole(count) || !whole(dimension) || !isObject(details)) {
       throw this.#bad('info', 'must answer { count, and where it likes dimension, version, details }', answer);
     }
-    if ((about['metric'] ?? metric) !== metric) {
-      throw this.#bad('info', `compares by another metric than ${metric}:`, about['metric']);
-    }
+    if (compared !== metric) throw this.#bad('info', `compares by another metric than ${metric}:`, compared);
     const own = { backend: this.backend, version, count: count as number, dimension: dimension as number };
     return { ...own, metric, details };
   }
@@ -451,12 +493,14 @@ export class CustomStore<Payload extends object = Record<string, unknown>> imple
         if (this.#calls.count !== undefined) await this.count({ signal });
         return { ready: true, message: '' };
       }
-      const answer = await this.#run('health', signal, (signal) => this.#calls.health?.({ signal }));
-      const { ready, message = '' } = isObject(answer) ? answer : {};
-      if (typeof ready !== 'boolean' || typeof message !== 'string') {
-        throw this.#bad('health', 'must answer { ready, message }', answer);
-      }
-      return { ready, message };
+      const ask = (signal: AbortSignal) => this.#calls.health?.({ signal });
+      return await this.#run('health', [signal], ask, (answer) => {
+        const { ready, message = '' } = isObject(answer) ? answer : {};
+        if (typeof ready !== 'boolean' || typeof message !== 'string') {
+          throw this.#bad('health', 'must answer { ready, message }', answer);
+        }
+        return { ready, message };
+      });
     } catch (error) {
       return { ready: false, message: reasonOf(error) };
     }
@@ -466,19 +510,19 @@ export class CustomStore<Payload extends object = Record<string, unknown>> imple
     const signal = readSignal(options, 'createSnapshot');
     this.#requireOpen();
     if (this.#calls.createSnapshot === undefined) throw this.#cannot('createSnapshot');
-    return this.#readSnapshot(
-      'createSnapshot',
-      await this.#run('createSnapshot', signal, (signal) => this.#calls.createSnapshot?.({ signal })),
-    );
+    const ask = (signal: AbortSignal) => this.#calls.createSnapshot?.({ signal });
+    return this.#run('createSnapshot', [signal], ask, (answer) => this.#readSnapshot('createSnapshot', answer));
   }
 
   async listSnapshots(options?: CallOptions): Promise<StoreSnapshot[]> {
     const signal = readSignal(options, 'listSnapshots');
     this.#requireOpen();
     if (this.#calls.listSnapshots === undefined) throw this.#cannot('listSnapshots');
-    const answer = await this.#run('listSnapshots', signal, (signal) => this.#calls.listSnapshots?.({ signal }));
-    if (!Array.isArray(answer)) throw this.#bad('listSnapshots', 'must answer an array', answer);
-    return answer.map((each) => this.#readSnapshot('listSnapshots', each));
+    const ask = (signal: AbortSignal) => this.#calls.listSnapshots?.({ signal });
+    return this.#run('listSnapshots', [signal], ask, (answer) => {
+      if (!Array.isArray(answer)) throw this.#bad('listSnapshots', 'must answer an array', answer);
+      return Array.from(answer, (each: unknown) => this.#readSnapshot('listSnapshots', each));
+    });
   }
 
   async deleteSnapshot(name: string, options?: CallOptions): Promise<void> {
@@ -486,7 +530,8 @@ export class CustomStore<Payload extends object = Record<string, unknown>> imple
     const text = readText(name, 'name');
     this.#requireOpen();
     if (this.#calls.deleteSnapshot === undefined) throw this.#cannot('deleteSnapshot');
-    await this.#run('deleteSnapshot', signal, (signal) => this.#calls.deleteSnapshot?.(text, { signal }));
+    const ask = (signal: AbortSignal) => this.#calls.deleteSnapshot?.(text, { signal });
+    await this.#run('deleteSnapshot', [signal], ask, () => {});
   }
 
   #readSnapshot(call: string, answer: unknown): StoreSnapshot {
@@ -533,24 +578,39 @@ export class CustomStore<Payload extends object = Record<string, unknown>> imple
   }
 
   /**
-   * What the object's method answers; ends at once when the caller's signal fires or the store is closed, and so does the
-   * signal that the object gets.
+   * What `read` makes of the answer of the object's method; ends at once when one of the caller's signals fires or the
+   * store is closed, and so does the signal that the object gets.
    */
-  async #run(call: string, signal: AbortSignal | undefined, work: (signal: AbortSignal) => unknown): Promise<unknown> {
+  async #run<Result>(
+    call: string,
+    signals: readonly unknown[],
+    work: (signal: AbortSignal) => unknown,
+    read: (answer: unknown) => Result,
+  ): Promise<Result> {
     this.#requireOpen();
-    checkSignal(signal);
+    const given = signals.filter((signal) => signal !== undefined) as AbortSignal[];
+    given.forEach(checkSignal);
     const stop = new AbortController();
-    const abort = () => stop.abort(signal?.reason);
-    signal?.addEventListener('abort', abort);
+    const abort = ({ target }: Event) => stop.abort((target as AbortSignal).reason);
+    for (const signal of given) signal.addEventListener('abort', abort);
     this.#running.add(stop);
+    let answer: unknown;
     try {
       // A method that throws in place of rejecting is one that fails.
-      return await unlessAborted((async () => work(stop.signal))(), stop.signal);
+      answer = await unlessAborted((async () => work(stop.signal))(), stop.signal);
     } catch (cause) {
       throw wrapped(this.backend, `${this.#speech.method(call)}()`, cause);
     } finally {
-      signal?.removeEventListener('abort', abort);
+      for (const signal of given) signal.removeEventListener('abort', abort);
       this.#running.delete(stop);
+    }
+    try {
+      return read(answer);
+    } catch (cause) {
+      // A getter or a proxy among what it answers.
+      if (cause instanceof NearfieldError) throw cause;
+      const what = `backend ${this.backend}: ${this.#speech.method(call)}() answers what cannot be read`;
+      throw new NearfieldError('RemoteProtocolError', `${what}: ${reasonOf(cause)}`, { cause });
     }
   }
 
@@ -561,18 +621,21 @@ export class CustomStore<Payload extends object = Record<string, unknown>> imple
     work: (signal: AbortSignal) => unknown,
   ): Promise<number> {
     if (this.#calls[call] === undefined) throw this.#cannot(call);
-    const answer = await this.#run(call, signal, work);
-    if (!Number.isSafeInteger(answer) || (answer as number) < 0 || (answer as number) > most) {
-      throw this.#bad(call, most === Infinity ? 'must answer how many' : `must answer how many of ${most}`, answer);
-    }
-    return answer as number;
+    return this.#run(call, [signal], work, (answer) => {
+      if (!Number.isSafeInteger(answer) || (answer as number) < 0 || (answer as number) > most) {
+        throw this.#bad(call, most === Infinity ? 'must answer how many' : `must answer how many of ${most}`, answer);
+      }
+      return answer as number;
+    });
   }
 
   // Only the parts that were asked for, and copies of them.
   #readStored(call: string, given: unknown, include: readonly Part[], seen: Set<string>): StoredPoint<Payload> {
     if (!isObject(given)) throw this.#bad(call, 'answers a point that is no object:', given);
     const { id, payload, text, vector } = given;
-    if (typeof id !== 'string' || id === '') throw this.#bad(call, 'answers an id that is no text:', id);
+    if (typeof id !== 'string' || id === '' || !isWellFormed(id)) {
+      throw this.#bad(call, 'answers an id that is no text:', id);
+    }
     if (seen.has(id)) throw this.#bad(call, 'answers an id twice:', id);
     seen.add(id);
     const point: StoredPoint<Payload> = { id };
@@ -582,7 +645,8 @@ export class CustomStore<Payload extends object = Record<string, unknown>> imple
       point.payload = parseJson<Payload>(encodeJson(payload, what, 'RemoteProtocolError'));
     }
     if (include.includes('text') && text !== undefined && text !== null && text !== '') {
-      if (typeof text !== 'string') throw this.#bad(call, `answers for ${shown(id)} a text that is none:`, text);
+      if (typeof text !== 'string' || !isWellFormed(text))
+        throw this.#bad(call, `answers for ${shown(id)} a text that is none:`, text);
       point.text = text;
     }
     if (include.includes('vector') && vector !== undefined && vector !== null) {
@@ -629,6 +693,21 @@ interface Asked {
   offset: number;
   /** -Infinity: none. */
   minScore: number;
+}
+
+/** A copy: what the object does with it changes no later question, and not how its answer is read. */
+function handedOut({ options }: Asked): SearchOptions {
+  const { vector, include, filter } = options;
+  return {
+    ...options,
+    ...(vector === undefined ? {} : { vector: vector.slice() }),
+    ...(include === undefined ? {} : { include: [...include] }),
+    ...(filter === undefined ? {} : { filter: parseJson<Filter>(encodeJson(filter, 'filter', 'FilterError')) }),
+  };
+}
+
+function signalOf({ options }: Asked): AbortSignal | undefined {
+  return options.signal;
 }
 
 function readPoint(given: unknown, what: string, dimension: number | undefined): Point {

@@ -51,5 +51,9 @@ export function codeNumber(code: Code): number {
 
 /** The message of whatever was thrown. */
 export function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+  try {
+    return cause instanceof Error ? cause.message : String(cause);
+  } catch {
+    return 'something without a text';
+  }
 }

@@ -40,6 +40,7 @@ import {
   type Query,
   type SearchOptions,
 } from './search.js';
+import { withAnyOf } from './signal.js';
 import type { CallOptions, EnsureReport, Store, StoreHealth, StoreInfo, StoreSnapshot } from './store.js';
 import { Turns } from './turns.js';
 import { MemoryVolume } from './volumes/memory.js';
@@ -106,7 +107,9 @@ export class RemoteStore<Payload extends object = Record<string, unknown>> imple
   async searchBatch(queries: readonly SearchOptions[], options?: CallOptions): Promise<Hits<Payload>[]> {
     const signal = readSignal(options, 'searchBatch');
     if (!Array.isArray(queries)) throw invalid(`queries must be an array, got ${shown(queries)}`);
-    return this.#search(queries.map(readStoreQuery), signal);
+    const read = queries.map(readStoreQuery);
+    const own = queries.map((query: SearchOptions) => query.signal);
+    return withAnyOf([signal, ...own], async (any) => this.#search(read, any));
   }
 
   async #search(queries: StoreQuery[], signal: AbortSignal | undefined): Promise<Hits<Payload>[]> {

@@ -15,6 +15,24 @@ export function pause(milliseconds: number, signal: AbortSignal): Promise<void> 
   });
 }
 
+/** `work` with a signal that fires when one of these does. */
+export async function withAnyOf<Result>(
+  signals: readonly (AbortSignal | undefined)[],
+  work: (signal: AbortSignal | undefined) => Promise<Result>,
+): Promise<Result> {
+  const given = [...new Set(signals)].filter((signal) => signal !== undefined);
+  if (given.length < 2) return work(given[0]);
+  // Not every host has AbortSignal.any().
+  const any = new AbortController();
+  const abort = ({ target }: Event) => any.abort((target as AbortSignal).reason);
+  for (const signal of given) signal.addEventListener('abort', abort);
+  try {
+    return await work(any.signal);
+  } finally {
+    for (const signal of given) signal.removeEventListener('abort', abort);
+  }
+}
+
 /** What `work` does, or Aborted as soon as the signal fires; the work itself goes on. */
 export async function unlessAborted<Result>(work: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
   if (signal === undefined) return work;
