@@ -1,13 +1,18 @@
 // Stores, spoken to by the two published protocols.
 import type { VectorBackend, VectorHit, VectorPoint, VectorRecord, VectorStore } from './backends.js';
-import type { StoredPoint, UpsertReport } from './collection.js';
-import { NearfieldError } from './errors.js';
+import type { Point, StoredPoint, UpsertReport } from './collection.js';
+import { isObject, shown } from './check.js';
+import { NearfieldError, invalid } from './errors.js';
 import type { Filter } from './search.js';
 import type { Store } from './store.js';
 
 /** VectorStore with promises. */
 export interface StoreAsVectorStore extends VectorStore {
-  add(id: string, embedding: readonly number[] | Float32Array, metadata?: Record<string, unknown>): Promise<void>;
+  add(
+    id: string,
+    embedding: readonly number[] | Float32Array,
+    metadata?: Record<string, unknown> | null,
+  ): Promise<void>;
   search(
     embedding: readonly number[] | Float32Array,
     topK?: number,
@@ -43,7 +48,7 @@ export function asVectorStore(store: Store): StoreAsVectorStore {
   return {
     async add(id, embedding, metadata) {
       await made.wait();
-      const payload = metadata === undefined ? {} : { payload: metadata };
+      const payload = metadata === undefined || metadata === null ? {} : { payload: metadata };
       requireWritten(await store.upsert([{ id, vector: embedding, ...payload }]));
     },
     async search(embedding, topK = 10, filters) {
@@ -86,10 +91,10 @@ export function asVectorBackend(store: Store): StoreAsVectorBackend {
   const made = whenMade(store);
   return {
     async upsertVectors(vectors) {
+      if (!Array.isArray(vectors)) throw invalid(`vectors must be an array, got ${shown(vectors)}`);
       await made.wait();
-      requireWritten(
-        await store.upsert(vectors.map(({ id, vector, payload }) => ({ id, vector, ...(payload && { payload }) }))),
-      );
+      // As they are, so that what a store does not know in them is refused.
+      requireWritten(await store.upsert(vectors.map((given: unknown) => withoutNull(given) as Point)));
     },
     async searchVectors(queryVector, limit = 10) {
       await made.wait();
@@ -103,8 +108,16 @@ export function asVectorBackend(store: Store): StoreAsVectorBackend {
   };
 }
 
+/** Python's None is no payload. */
+function withoutNull(given: unknown): unknown {
+  if (!isObject(given) || given['payload'] !== null) return given;
+  const { payload: _, ...rest } = given;
+  return rest;
+}
+
 /** ensure(), once. */
 function whenMade(store: Store): { wait(): Promise<void>; forget(): void } {
+  if (!isObject(store)) throw invalid(`a store is needed, as connect() opens it, got ${shown(store)}`);
   let making: Promise<unknown> | undefined;
   const forget = () => (making = undefined);
   return {

@@ -267,6 +267,110 @@ test('answers that are none are RemoteProtocolError, and say what was wrong', as
   );
 });
 
+test('answers that fail while they are read are RemoteProtocolError too', async (t) => {
+  let answer;
+  const give = async () => answer;
+  const store = await open(t, () => ({
+    upsert: give,
+    search: give,
+    get: give,
+    info: give,
+    ensure: give,
+    scroll: give,
+  }));
+  const thrower = (name) => ({
+    get [name]() {
+      throw 'no luck';
+    },
+  });
+  const proxy = new Proxy({}, { get: () => assert.fail('a trap'), ownKeys: () => assert.fail('a trap') });
+  const search = () => store.search({ vector: [1, 0, 0] });
+  const first = async () => (await store.scroll().next()).value;
+  const cases = [
+    [
+      search,
+      [thrower('id')],
+      [{ id: 'a', score: 1, payload: thrower('x') }],
+      [{ id: 'a', ...{ score: 1, payload: proxy } }],
+    ],
+    [search, Object.defineProperty([], 'plan', { get: () => assert.fail('a getter') }), [{ id: '\ud800', score: 1 }]],
+    [search, [{ id: 'a', score: 1, parts: 7 }], [{ id: 'a', score: 1, highlights: [1] }], thrower('constructor')],
+    [() => store.get(['a']), [thrower('payload')]],
+    [() => store.info(), thrower('count')],
+    [() => store.ensure(), thrower('created')],
+    [() => store.upsert(points), thrower('ok')],
+    [first, { [Symbol.asyncIterator]: () => assert.fail('no iterator') }],
+  ];
+  for (const [call, ...answers] of cases) {
+    for (const each of answers) {
+      answer = each;
+      assert.match((await rejectsWith('RemoteProtocolError', call())).message, /^backend mystore: /);
+    }
+  }
+});
+
+test('what an object does with what it is given changes nothing', async (t) => {
+  const seen = [];
+  let failing = false;
+  const store = await open(t, (settings) => {
+    settings.batchRows = undefined;
+    return {
+      filters: false,
+      upsert(some) {
+        some.splice(0);
+        if (failing) throw new Error('enough');
+      },
+      search({ vector, k, include }) {
+        seen.push(vector[0]);
+        vector.fill(7);
+        include.length = 0;
+        return Array.from({ length: Math.min(k, 100) }, (_, i) => ({ id: `p${i}`, score: 1, payload: { i } }));
+      },
+      get: (ids) => Array.from({ length: ids.length }, () => ({ id: ids.shift() })),
+    };
+  });
+  const many = Array.from({ length: 250 }, (_, i) => ({ id: `p${i}`, vector: [1, 0, 0] }));
+  assert.equal((await store.upsert(many)).ok.length, 250);
+  assert.deepEqual(
+    (await store.get(['a', 'b'])).map(({ id }) => id),
+    ['a', 'b'],
+  );
+  const [hit] = await store.search({ vector: [1, 0, 0], k: 1, filter: { i: 99 } });
+  assert.deepEqual([hit.id, hit.payload, ...new Set(seen)], ['p99', { i: 99 }, 1]);
+  assert.ok(seen.length > 1, 'asked again for more');
+  failing = true;
+  await rejectsWith('RemoteRejected', store.upsert(many));
+});
+
+test('the signal of a batch, and of each of its queries, ends it', async (t) => {
+  const vector = [1, 0, 0];
+  const never = () => new Promise(() => {});
+  for (const more of [{}, { searchBatch: never }]) {
+    const name = `never${Object.keys(more).length}`;
+    registerBackend(name, () => ({ upsert: never, search: never, ...more }));
+    t.after(() => unregisterBackend(name));
+    const store = await connect({ config: { backend: { provider: name, vector_size: 3 } }, environment: {} });
+    for (const which of [0, 1]) {
+      const stops = [new AbortController(), new AbortController()];
+      const [own, all] = stops.map(({ signal }) => signal);
+      const searching = store.searchBatch([{ vector, signal: own }], { signal: all });
+      stops[which].abort();
+      await rejectsWith('Aborted', searching);
+    }
+    await store.close();
+  }
+  const fetch = () => new Promise(() => {});
+  const backend = { provider: 'qdrant', url: 'http://localhost:1', vector_size: 3 };
+  const remote = await connect({ config: { backend }, environment: {}, fetch });
+  t.after(() => remote.close());
+  const stop = new AbortController();
+  const searching = remote.searchBatch([{ vector, signal: stop.signal }, { vector }], {
+    signal: new AbortController().signal,
+  });
+  stop.abort();
+  await rejectsWith('Aborted', searching);
+});
+
 test('answers are copies: what a caller does with them changes nothing', async (t) => {
   const store = await open(t, mapStore);
   const payload = { list: [1] };
@@ -411,6 +515,20 @@ test('any store can be spoken to by the published protocols', async (t) => {
   await code.deleteCollection();
   await rejectsWith('NotFound', store.count());
   assert.deepEqual(await code.searchVectors([1, 0, 0]), [], 'made again by its next use');
+});
+
+test('a facade refuses what would be lost', async (t) => {
+  const store = await connect({ config: { backend: { provider: 'memory', vector_size: 3 } }, environment: {} });
+  t.after(() => store.close());
+  const code = asVectorBackend(store);
+  const point = { id: 'a', vector: [1, 0, 0], payload: null };
+  await rejectsWith('ConfigError', code.upsertVectors([{ ...point, sparse_vector: { 1: 2 } }]));
+  await rejectsWith('InvalidArgument', code.upsertVectors([null]));
+  await rejectsWith('InvalidArgument', code.upsertVectors({}));
+  await code.upsertVectors([point]);
+  await asVectorStore(store).add('b', [0, 1, 0], null);
+  assert.deepEqual(await store.get(['a', 'b']), [{ id: 'a' }, { id: 'b' }]);
+  assert.throws(() => asVectorStore(undefined), { code: 'InvalidArgument' });
 });
 
 test('a facade says what was not written', async () => {
