@@ -757,6 +757,10 @@ export const conformanceChecks: readonly ConformanceCheck[] = [
       same('what is there', hits.length, 80);
       await Promise.all(rounds.map((points) => store.delete(idsOf(points))));
       same('count()', await store.count(), 20);
+      // Whichever is the last, one of them stays.
+      await Promise.all(rounds.map(() => write(store, [{ id: 'same', vector: bench.vector() }])));
+      const found = await bench.find(store, { vector, k: 200 });
+      same('how many points an id has that was written at the same time', count('same', found), 1);
     },
   },
   {
@@ -874,6 +878,10 @@ export const conformanceChecks: readonly ConformanceCheck[] = [
     },
   },
 ];
+
+function count(id: string, hits: Hits): number {
+  return hits.filter((hit) => hit.id === id).length;
+}
 
 function bare({ id, score: own, payload, text: words }: Hits[number]) {
   return { id, score: Number(own.toFixed(5)), payload: payload ?? null, text: words ?? '' };

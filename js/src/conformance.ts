@@ -25,6 +25,8 @@ export interface ConformanceOptions {
   seed?: number | undefined;
   /** Only the checks with this in their names. */
   only?: string | undefined;
+  /** Seconds that a check may take before it has failed, 1 to 86,400; default 120. */
+  patience?: number | undefined;
   /** Called when a check has ended. */
   onCheck?: ((result: ConformanceResult) => void) | undefined;
 }
@@ -58,44 +60,64 @@ export interface ConformanceReport {
  * Throws InvalidArgument, and what `open` throws the first time.
  */
 export async function conformance(options: ConformanceOptions): Promise<ConformanceReport> {
-  const { open, seed, only, onCheck } = readOptions(options, 'conformance', ['open', 'seed', 'only', 'onCheck']);
+  const known = ['open', 'seed', 'only', 'patience', 'onCheck'] as const;
+  const { open, seed, only, patience, onCheck } = readOptions(options, 'conformance', known);
   if (typeof open !== 'function') throw invalid(`conformance: open must be a function, got ${shown(open)}`);
   if (onCheck !== undefined && typeof onCheck !== 'function') throw invalid('conformance: onCheck must be a function');
   const bench = new Bench(
     open as ConformanceOptions['open'],
     seed === undefined ? 1 : readWhole(seed, 'seed', 0, 0xffff_ffff),
   );
+  const seconds = patience === undefined ? 120 : readWhole(patience, 'patience', 1, 86_400);
   const wanted = conformanceChecks.filter(({ name }) => only === undefined || name.includes(String(only)));
   const checks: ConformanceResult[] = [];
   let backend = '';
   try {
-    backend = (await bench.store({ metric: 'cosine', hybrid: false })).backend;
+    const first = bench.store({ metric: 'cosine', hybrid: false });
+    backend = (await within(seconds, first, 'the store could not be opened')).backend;
     for (const check of wanted) {
-      const result = await runCheck(check, bench);
+      const result = await runCheck(check, bench, seconds);
       checks.push(result);
       (onCheck as ConformanceOptions['onCheck'])?.(result);
     }
   } finally {
-    await bench.end();
+    await within(seconds, bench.end(), '').catch(() => {});
   }
   const count = (state: string) => checks.filter((each) => each.state === state).length;
   const failed = count('failed');
   return { backend, ok: failed === 0, passed: count('passed'), failed, skipped: count('skipped'), checks };
 }
 
-async function runCheck({ name, run }: ConformanceCheck, bench: Bench): Promise<ConformanceResult> {
+async function runCheck({ name, run }: ConformanceCheck, bench: Bench, seconds: number): Promise<ConformanceResult> {
   const started = performance.now();
   const ended = (state: ConformanceResult['state'], message: string) => {
     return { name, state, message, milliseconds: Math.round(performance.now() - started) };
   };
   try {
-    const left = await run(bench);
+    const left = await within(seconds, run(bench), 'it did not end');
     return ended('passed', left ?? '');
   } catch (error) {
+    // Calls under way end with their store; the next check opens another.
+    if (error instanceof OutOfPatience) await within(seconds, bench.close(), '').catch(() => {});
     if (error instanceof Skip) return ended('skipped', error.message);
     if (error instanceof NearfieldError && error.code === 'Unsupported') return ended('skipped', error.message);
     const what = error instanceof NearfieldError ? `threw ${error.code}: ${error.message}` : reasonOf(error);
     return ended('failed', what);
+  }
+}
+
+class OutOfPatience extends Error {}
+
+/** The timer keeps Node from ending in the middle of a promise that nobody settles. */
+async function within<Result>(seconds: number, work: Promise<Result>, what: string): Promise<Result> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new OutOfPatience(`${what} within ${seconds} s`)), seconds * 1000);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -26,6 +26,15 @@ registerBackend('wrong', class extends MapVectorStore {
   }
 });
 `,
+  'never.mjs': `import { registerBackend } from ${JSON.stringify(dist)};
+import { MapVectorStore } from ${JSON.stringify(stores)};
+registerBackend('never', class extends MapVectorStore {
+  get() {
+    return new Promise(() => {});
+  }
+});
+`,
+  'never.toml': '[backend]\nprovider = "never"\nvector_size = 3\n',
   'broken.mjs': 'this is no JavaScript',
   'memory.toml': '[backend]\nprovider = "memory"\n',
   '.specmem.toml': '[vectordb]\nbackend = "memory"\n',
@@ -83,4 +92,53 @@ test('bad usage is 2, a store that cannot be reached is 3', async (t) => {
   });
   const { code, stderr } = await run(['--config', 'server.toml'], unreachable);
   assert.equal(code, 3, stderr);
+});
+
+test('a backend that never answers fails its check, and ends no command in silence', async (t) => {
+  const cwd = folderWith(t, files);
+  const words = ['--backend', 'never', '--import', 'never.mjs', '--only', 'get()', '--patience', '1'];
+  const checked = await run(words, cwd);
+  assert.equal(checked.code, 1, checked.stderr);
+  assert.match(checked.stdout, /✗ get\(\) answers in the order.*\n {4}it did not end within 1 s\n/);
+  const hanging = `import { registerBackend } from ${JSON.stringify(dist)};
+registerBackend('never', () => ({ upsert: async () => {}, count: () => new Promise(() => {}) }));
+`;
+  const other = folderWith(t, { ...files, 'hanging.mjs': hanging });
+  const migrate = ['migrate', '--from', 'never.toml', '--to', 'memory.toml', '--import', 'hanging.mjs'];
+  const moved = await nearfield(migrate, { cwd: other, env: clean });
+  assert.equal(moved.code, 3, moved.stderr);
+  assert.match(moved.stderr, /will never answer/);
+});
+
+test('stores of a module are moved, exported and explained', async (t) => {
+  const module = `import { registerBackend } from ${JSON.stringify(dist)};
+const point = { id: 'a', vector: [1, 0, 0], payload: { n: 1 } };
+registerBackend('mystore', () => ({
+  upsert: async () => {},
+  search: async () => [{ ...point, score: 1 }],
+  get: async (ids) => ids.map(() => point),
+  count: async () => 1,
+  async *scroll() {
+    yield [point];
+  },
+}));
+`;
+  const cwd = folderWith(t, {
+    'mystore.mjs': module,
+    'mystore.toml': '[backend]\nprovider = "mystore"\nvector_size = 3\n',
+    'local.toml': '[backend]\nprovider = "embedded"\npath = "db"\nvector_size = 3\n',
+  });
+  const backend = ['--import', 'mystore.mjs'];
+  for (const words of [
+    ['config', 'check', '--config', 'mystore.toml'],
+    ['export', 'points.jsonl', '--config', 'mystore.toml'],
+    ['migrate', '--from', 'mystore.toml', '--to', 'local.toml'],
+  ]) {
+    const without = await nearfield(words, { cwd, env: clean });
+    assert.equal(without.code, 2, `${words}: ${without.stderr}`);
+    const { code, stderr } = await nearfield([...words, ...backend], { cwd, env: clean });
+    assert.equal(code, 0, `${words}: ${stderr}`);
+  }
+  const back = await nearfield(['export', '-', '--config', 'local.toml'], { cwd, env: clean });
+  assert.match(back.stdout, /"id":"a"/);
 });

@@ -49,6 +49,8 @@ export interface Flags {
   dbGiven?: boolean;
   backend?: string;
   import?: string;
+  /** Seconds. */
+  patience?: number;
   only?: string;
   seed?: number;
 }
@@ -90,9 +92,10 @@ const flagTable: Record<string, { value?: string; short?: string; commands?: rea
   batch: { value: 'a number', commands: ['migrate', 'export', 'import'] },
   format: { value: fileFormats.join(', '), commands: ['export', 'import'] },
   backend: { value: 'a name', commands: ['conformance'] },
-  import: { value: 'a file', commands: ['migrate', 'export', 'import', 'conformance'] },
+  import: { value: 'a file', commands: ['config', 'migrate', 'export', 'import', 'conformance'] },
   only: { value: 'a text', commands: ['conformance'] },
   seed: { value: 'a number', commands: ['conformance'] },
+  patience: { value: 'a number', commands: ['conformance'] },
 };
 
 const modes = ['auto', 'hybrid', 'dense', 'text'] as const;
@@ -236,6 +239,8 @@ function readFlags(given: Map<string, string>): Flags {
   }
   const seed = given.get('seed');
   if (seed !== undefined) flags.seed = wholeNumber('seed', seed, 0, 0xffff_ffff);
+  const patience = given.get('patience');
+  if (patience !== undefined) flags.patience = wholeNumber('patience', patience, 1, 86_400);
   return flags;
 }
 

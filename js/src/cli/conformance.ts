@@ -4,7 +4,6 @@ import type { ConformanceResult } from '../conformance.js';
 import type { ConnectOptions } from '../connect.js';
 import { NearfieldError } from '../errors.js';
 import type { Flags } from './arguments.js';
-import { loadModule } from './modules.js';
 import type { Output } from './output.js';
 import { counted, printable } from './terminal.js';
 
@@ -13,14 +12,14 @@ export async function runConformance(operands: string[], flags: Flags, output: O
     const message = `conformance takes no operands, got ${operands[0] || '""'}; the store is --backend or --config`;
     throw new NearfieldError('ConfigError', message, { value: operands[0] });
   }
-  await loadModule(flags.import);
   const { conformance, openerOf } = await import('../conformance.js');
   const open = openerOf(await readOptions(flags));
   const onCheck = (result: ConformanceResult) => {
     if (flags.json) output.object(result);
     else printCheck(result, output);
   };
-  const report = await conformance({ open, seed: flags.seed, only: flags.only, onCheck });
+  const { seed, only, patience } = flags;
+  const report = await conformance({ open, seed, only, patience, onCheck });
   if (report.checks.length === 0) {
     throw new NearfieldError('NotFound', `no check has ${JSON.stringify(flags.only)} in its name`, {
       value: flags.only,

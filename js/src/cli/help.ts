@@ -123,6 +123,7 @@ _COLLECTION and CW_ENABLE_HYBRID_SEARCH.
 Flags
   --config <file>   this file in place of those
   --env <name>      which <env> counts (NEARFIELD_ENV)
+  --import <file>   a JavaScript module to load first, which registers backends
   --lenient         unknown keys are warnings
   --json            for programs: one JSON object
   --color <when>    auto, always or never; NO_COLOR and FORCE_COLOR are obeyed
@@ -149,18 +150,19 @@ dimension, metric or model that differs is refused at once.
 Flags
   --from <config>   the store to read, a configuration file
   --to <config>     the store to write
-  --env <name>      as for nearfield config; variables named CW_... do not
-                    count, as they would say the same of both
+  --import <file>   a JavaScript module to load first, which registers backends
+  --env <name>      as for nearfield config; variables that begin with CW_
+                    do not count, as they would say the same of both
   --batch <n>       points of a batch, 1 to 10000 (1000)
   --dry-run         say what would happen, write nothing
   --journal <file>  where to keep how far it is
-  --import <file>   a JavaScript module to load first, for its backend
   --json            for programs: one JSON object
   --color <when>    auto, always or never; NO_COLOR and FORCE_COLOR are obeyed
   -h, --help        this text
 
 Example
   nearfield migrate --from local.toml --to cloud.toml --dry-run
+  nearfield migrate --from lance.toml --to cloud.toml --import ./lance.mjs
 `,
   export: `nearfield export <file>
 
@@ -178,8 +180,8 @@ what stood there; beside a .npy or .fvecs only what belongs to such an export.
 Flags
   --config <file>   the store's configuration (as nearfield config finds it)
   --env <name>      as for nearfield config
+  --import <file>   a JavaScript module to load first, which registers backends
   --format <name>   jsonl, npy, fvecs or blocks (by the ending)
-  --import <file>   a JavaScript module to load first, for its backend
   --batch <n>       points of a batch, 1 to 10000 (1000)${common}
 Examples
   nearfield export notes.jsonl --config .codeweaver.toml
@@ -196,8 +198,8 @@ A dimension, metric or model that differs is refused.
 Flags
   --config <file>   the store's configuration (as nearfield config finds it)
   --env <name>      as for nearfield config
+  --import <file>   a JavaScript module to load first, which registers backends
   --format <name>   jsonl, npy, fvecs or blocks (by the ending)
-  --import <file>   a JavaScript module to load first, for its backend
   --batch <n>       points of a batch, 1 to 10000 (1000)
   --dry-run         look through the files, write nothing${common}
 Examples
@@ -222,6 +224,7 @@ Flags
   --import <file>   a JavaScript module to load first, which registers it
   --only <text>     only checks with this in their names
   --seed <n>        of everything random (1)
+  --patience <n>    seconds a check may take (120)
   --json            for programs: one JSON object a check, and one in the end
   --color <when>    auto, always or never; NO_COLOR and FORCE_COLOR are obeyed
   -h, --help        this text

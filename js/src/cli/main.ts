@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // nearfield on the command line. Each command lives in a file of its own and is loaded when it is asked for.
 
+import { NearfieldError } from '../errors.js';
 import { parseArguments, wantsJson } from './arguments.js';
 import { Output, tellError, watchOutput } from './output.js';
 
@@ -22,6 +23,7 @@ async function main(words: readonly string[]): Promise<number> {
     }
     const { command, operands, flags } = invocation;
     const output = new Output(flags.json, flags.color);
+    if (flags.import !== undefined) await (await import('./backend-module.js')).loadModule(flags.import);
     switch (command) {
       case 'index':
         return await (await import('./index.js')).runIndex(operands, flags, output);
@@ -54,5 +56,15 @@ async function main(words: readonly string[]): Promise<number> {
 }
 
 watchOutput();
+// Node ends when nothing is left that could wake it, also in the middle of a promise: of a backend of somebody's, say.
+let ended = false;
+process.once('beforeExit', () => {
+  if (ended) return;
+  process.exitCode = tellError(
+    new NearfieldError('Internal', 'something that was asked will never answer, and nothing else is left to do'),
+    wantsJson(process.argv.slice(2)),
+  );
+});
 // Set, not exited with: what is on its way to a pipe still has to arrive.
 process.exitCode = await main(process.argv.slice(2));
+ended = true;

@@ -6,14 +6,12 @@ import type { Store } from '../store.js';
 import type { Failure, TransferProgress } from '../transfer.js';
 import type { FileFormat, Flags } from './arguments.js';
 import { watchInterrupt } from './interrupt.js';
-import { loadModule } from './modules.js';
 import type { Output } from './output.js';
 import { ProgressLine, transferText } from './progress.js';
 import { counted, printable } from './terminal.js';
 
 /** The store that a configuration file describes; without one, the files of this folder do. */
 export async function openStore(configFile: string | undefined, flags: Flags, more?: ConnectOptions): Promise<Store> {
-  await loadModule(flags.import);
   const { connect } = await import('../connect.js');
   return connect({ configFile, env: flags.env, ...more });
 }

@@ -1,13 +1,12 @@
-// --import: a module of the caller's, which registers a backend.
+// --import: a module of the caller's, which registers backends.
 
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { NearfieldError, reasonOf } from '../errors.js';
 
-/** Runs it, once however often it is named. undefined: nothing was asked for. */
-export async function loadModule(file: string | undefined): Promise<void> {
-  if (file === undefined) return;
+/** Runs it, once however often it is named. */
+export async function loadModule(file: string): Promise<void> {
   try {
     await import(pathToFileURL(resolve(file)).href);
   } catch (cause) {
