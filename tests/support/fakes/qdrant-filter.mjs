@@ -60,7 +60,9 @@ function matchesValue(match, values, index) {
   const equal = (value, wanted) => typeof value === typeof wanted && value === wanted;
   if ('value' in match) return values.some((value) => equal(value, match.value));
   if ('any' in match) return values.some((value) => match.any.some((wanted) => equal(value, wanted)));
-  if ('except' in match) return values.some((value) => !match.except.some((wanted) => equal(value, wanted)));
+  if ('except' in match) {
+    return values.some((value) => value !== null && !match.except.some((wanted) => equal(value, wanted)));
+  }
   const texts = values.filter((value) => typeof value === 'string');
   if ('text' in match) {
     if (index !== 'text') return texts.some((text) => text.includes(match.text));
@@ -215,11 +217,8 @@ function holds(condition, point, indexes) {
   if (has('match') && index !== undefined) return false;
   if (has('range') && inRange(condition.range, values)) return true;
   if (has('values_count')) {
-    const count =
-      raw.length === 0
-        ? 0
-        : Math.max(...raw.map((value) => (Array.isArray(value) ? value.length : value === null ? 0 : 1)));
-    if (inRange(condition.values_count, [count])) return true;
+    const count = (value) => (Array.isArray(value) ? value.length : value === null ? 0 : 1);
+    if (raw.some((value) => inRange(condition.values_count, [count(value)]))) return true;
   }
   if (has('is_empty') && raw.every(isEmpty) === condition.is_empty) return true;
   if (has('is_null') && values.some((value) => value === null) === condition.is_null) return true;

@@ -600,7 +600,7 @@ class Collection {
 
   retrieve({ ids, with_payload: payload = true, with_vector, with_vectors }, { now }) {
     this.spend('read', 1, now());
-    const found = ids.map((id) => this.points.get(pointId(id))).filter(Boolean);
+    const found = [...new Set(ids.map((id) => this.points.get(pointId(id))))].filter(Boolean);
     return found.map((point) => this.record(point, payload, with_vector ?? with_vectors ?? false));
   }
 
@@ -790,23 +790,21 @@ function fuseByDistribution(lists) {
 function selected(payload, wanted) {
   if (wanted === true) return payload;
   const include = Array.isArray(wanted) ? wanted : wanted.include;
-  const top = (path) => parsePath(path)?.[0] ?? path;
-  if (include !== undefined && include !== null) {
-    const kept = {};
-    for (const path of include) {
-      const steps = parsePath(path) ?? [path];
-      if (steps.length === 1) {
-        if (Object.hasOwn(payload, steps[0])) kept[steps[0]] = payload[steps[0]];
-        continue;
-      }
-      const [value] = valuesAt(payload, path);
-      if (value === undefined) continue;
-      let at = kept;
-      for (const step of steps.slice(0, -1)) at = at[step] ??= {};
-      at[steps.at(-1)] = value;
+  const paths = (include ?? wanted.exclude).map((path) => parsePath(path) ?? [path]);
+  const begins = (path, other) => other.every((step, i) => i >= path.length || step === path[i]);
+  // What stands on the way to a path stays, too, whatever it is; elements of arrays are their "[]".
+  const kept =
+    include === undefined || include === null
+      ? (path) => !paths.some((one) => one.length <= path.length && begins(path, one))
+      : (path) => paths.some((one) => begins(path, one));
+  const walk = (value, path) => {
+    if (Array.isArray(value)) {
+      const inner = [...path, '[]'];
+      return kept(inner) ? value.map((each) => walk(each, inner)) : [];
     }
-    return kept;
-  }
-  const left = wanted.exclude.map(top);
-  return Object.fromEntries(Object.entries(payload).filter(([key]) => !left.includes(key)));
+    if (!isObject(value)) return value;
+    const members = Object.entries(value).filter(([key]) => kept([...path, key]));
+    return Object.fromEntries(members.map(([key, each]) => [key, walk(each, [...path, key])]));
+  };
+  return walk(payload, []);
 }
