@@ -1,23 +1,12 @@
-// Tables of LanceDB that other programs made, and several who write. Skipped where the package is not installed.
+// Tables of LanceDB that other programs made, and several who write.
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
-import { join, resolve } from 'node:path';
 import test from 'node:test';
-import { pathToFileURL } from 'node:url';
 import { connect, registerBackend, unregisterBackend } from 'nearfield';
 import { lancedbBackend } from '../../dist/lancedb.js';
+import { lancedbPackages } from '../support/lancedb.mjs';
 import { rejectsWith, temporaryFolder } from './support.mjs';
 
-let packages;
-let skip = false;
-try {
-  const from = process.env.LANCEDB_PACKAGE ? join(resolve(process.env.LANCEDB_PACKAGE), 'x.js') : import.meta.url;
-  const { resolve: find } = createRequire(from);
-  const [lancedb, arrow] = ['@lancedb/lancedb', 'apache-arrow'].map((each) => pathToFileURL(find(each)).href);
-  packages = { lancedb: await import(lancedb), arrow: await import(arrow) };
-} catch (error) {
-  skip = `@lancedb/lancedb is not installed: ${error.message.split('\n')[0]}`;
-}
+const { packages, skip = false } = await lancedbPackages();
 
 /** A table of these columns, and a function that opens it as a store. */
 async function tableOf(t, columns) {

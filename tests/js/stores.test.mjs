@@ -1,9 +1,7 @@
 // One conformance script over every store there is. What a store refuses is printed, and a new one is a line in the table.
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import test from 'node:test';
-import { pathToFileURL } from 'node:url';
 import {
   asVectorBackend,
   asVectorStore,
@@ -19,6 +17,7 @@ import { used } from '../support/fakes/fake.mjs';
 import { FakeChroma } from '../support/fakes/chroma.mjs';
 import { FakeQdrant } from '../support/fakes/qdrant.mjs';
 import { FakeWeaviate } from '../support/fakes/weaviate.mjs';
+import { lancedbPackages } from '../support/lancedb.mjs';
 import { realServer, startChroma } from '../support/servers.mjs';
 import { temporaryFolder } from './support.mjs';
 
@@ -37,17 +36,9 @@ const onChroma = async (t) => {
   return skip === undefined ? on('chroma', url) : { skip };
 };
 
-// The package is optional; LANCEDB_PACKAGE may be a folder that it is installed in.
 const onLance = async (t) => {
-  const from = process.env.LANCEDB_PACKAGE ? join(resolve(process.env.LANCEDB_PACKAGE), 'x.js') : import.meta.url;
-  let packages;
-  try {
-    const { resolve: find } = createRequire(from);
-    const [lancedb, arrow] = ['@lancedb/lancedb', 'apache-arrow'].map((each) => pathToFileURL(find(each)).href);
-    packages = { lancedb: await import(lancedb), arrow: await import(arrow) };
-  } catch (error) {
-    return { skip: `@lancedb/lancedb is not installed: ${error.message.split('\n')[0]}` };
-  }
+  const { packages, skip } = await lancedbPackages();
+  if (skip !== undefined) return { skip };
   registerBackend('lance', lancedbBackend(packages));
   t.after(() => unregisterBackend('lance'));
   return { config: { backend: { provider: 'lance', lance: { path: temporaryFolder(t) } } }, environment: {} };

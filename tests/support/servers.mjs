@@ -3,16 +3,18 @@
 //   realServer('qdrant')      the base URL in QDRANT_URL (WEAVIATE_URL, CHROMA_URL), or null
 //   await startChroma(t, {})  { url }, or { skip: why }: CHROMA_URL where it is set, else a server started for this test
 //
-// Chroma comes from PyPI into a private virtual environment under ${XDG_CACHE_HOME:-~/.cache}/nearfield, once (300 MB; it
-// needs Python 3 with venv, and the network the first time). A server started here listens on the loopback, keeps its data in a
-// temporary folder, and is gone when the test ends, also when the test's process dies first.
+// Chroma comes from PyPI into a private virtual environment (300 MB; it needs Python 3 with venv). A server started here
+// listens on the loopback, keeps its data in a temporary folder, and is gone when the test ends, also when the test's
+// process dies first.
 
-import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+
+import { installed } from './installed.mjs';
 
 const version = '1.5.9';
 
@@ -21,51 +23,17 @@ export function realServer(name) {
   return process.env[`${name.toUpperCase()}_URL`]?.replace(/\/+$/, '') || null;
 }
 
-const cache = () => path.join(process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache'), 'nearfield');
-
-/** Runs a program to its end; answers { code, text }: what it printed. */
-function run(command, args) {
-  return new Promise((resolve) => {
-    let text = '';
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (chunk) => (text = (text + chunk).slice(-2000)));
-    child.on('error', (error) => resolve({ code: 127, text: String(error) }));
-    child.on('close', (code) => resolve({ code: code ?? 1, text }));
-  });
-}
-
 /** { program } of an installed Chroma, or { skip }. */
 export async function installChroma() {
-  const folder = path.join(cache(), `chroma-${version}`);
-  const program = path.join(folder, 'bin', 'chroma');
-  if (existsSync(path.join(folder, 'complete'))) return { program };
-  for (const needed of ['python3', 'flock', 'timeout']) {
-    if (spawnSync(needed, ['--version']).status !== 0) return { skip: `no real Chroma: there is no ${needed}` };
-  }
-  mkdirSync(cache(), { recursive: true });
-  // One installation at a time on a machine; a second one waits and finds the work done.
-  const { code, text } = await run('flock', [
-    `${folder}.lock`,
-    'timeout',
-    '900',
-    'sh',
-    '-ec',
-    install,
-    'sh',
-    folder,
-    version,
-  ]);
-  return code === 0 ? { program } : { skip: `no real Chroma: pip: ${text.trim().split('\n').at(-1)}` };
+  const { folder, skip } = await installed({
+    what: 'real Chroma',
+    name: `chroma-${version}`,
+    needs: ['python3'],
+    steps: `python3 -m venv "$1"
+"$1/bin/pip" install --quiet --disable-pip-version-check chromadb==${version}`,
+  });
+  return skip === undefined ? { program: path.join(folder, 'bin', 'chroma') } : { skip };
 }
-
-// A folder without its marker was left in the middle.
-const install = `
-  [ ! -e "$1/complete" ] || exit 0
-  rm -rf "$1"
-  python3 -m venv "$1"
-  "$1/bin/pip" install --quiet --disable-pip-version-check "chromadb==$2"
-  touch "$1/complete"`;
 
 function freePort() {
   return new Promise((resolve, reject) => {
