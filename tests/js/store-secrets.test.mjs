@@ -53,6 +53,7 @@ const mistakes = [
   { url: `https://server.example/#${canary}` },
   { url: `https://server.example\n/${canary}` },
   { use_private_network: true, private_endpoint: `https://user:${canary}@server.example` },
+  { provider: 'embedded', path: `https://user:${canary}@server.example` },
   { api_key: `${canary}\n` },
   { api_key: `${canary} é` },
   { api_key: [canary] },
