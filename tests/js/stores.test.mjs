@@ -98,6 +98,9 @@ for (const [name, options, { skipped } = {}] of stores) {
         t.diagnostic(`${check.state}: ${check.name}: ${check.message}`);
     }
     const failures = report.checks.filter(({ state }) => state === 'failed');
+    // Our own adapters cut equal scores by id, whatever the server does.
+    const equal = report.checks.find(({ name }) => name === 'equal scores are ordered by id');
+    if (/^(embedded|a fake|a real) /.test(name)) assert.equal(equal.message, '');
     assert.ok(report.checks.length > 50, 'all checks ran');
     assert.deepEqual(
       failures.map((check) => `${check.name}: ${check.message}`),
