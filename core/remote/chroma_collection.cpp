@@ -35,8 +35,8 @@ Task<Result<EnsureReport>> ChromaStore::ensure() {
   CO_RETURN_IF_ERROR(open());
   Result<Reply> described = co_await describe();
   if (!described.ok() && described.code() == Code::kNotFound) {
-    const Result<Reply> made = co_await call(
-        {.method = "POST", .path = path(""), .body = create_body(), .retry = RetryClass::kIdempotentWrite});
+    const Result<Reply> made =
+        co_await call({.method = "POST", .path = path(""), .body = create_body(), .retry = RetryClass::kCreate});
     // In a conflict somebody was faster, or it was an attempt of ours whose answer was lost.
     if (!made.ok() && made.code() != Code::kConflict) co_return Error(made.error());
     described = co_await describe();

@@ -31,7 +31,8 @@ namespace nearfield {
 // and every other status are never repeated.
 enum class RetryClass : uint8_t {
   kRead,             // network errors, timeouts, 408, 429, 502..504; 500 once
-  kIdempotentWrite,  // upsert with ids, delete by ids, create: the same, and 500 as often
+  kIdempotentWrite,  // upsert with ids, delete by ids: the same, and 500 as often
+  kCreate,           // of collections: the same, but 500 never
   kUnsafe,           // delete by filter, drop, snapshots: 429 only
 };
 

@@ -73,8 +73,8 @@ Task<Result<EnsureReport>> QdrantStore::ensure() {
                           " is not there, and to make it the number of components has to be given (vector_size)",
                       "0"};
     }
-    Result<Reply> made = co_await call(
-        {.method = "PUT", .path = path(""), .body = create_body(), .retry = RetryClass::kIdempotentWrite});
+    Result<Reply> made =
+        co_await call({.method = "PUT", .path = path(""), .body = create_body(), .retry = RetryClass::kCreate});
     if (made.ok()) {
       if (made->json != true) co_return bad(*made, "no true `result`");
       report.created = true;

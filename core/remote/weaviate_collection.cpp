@@ -85,7 +85,7 @@ Task<Result<EnsureReport>> WeaviateStore::ensure() {
     CO_ASSIGN_OR_RETURN(
         const HttpResponse made,
         co_await http_.send(
-            {.method = "POST", .path = "/v1/schema", .body = create_body(), .retry = RetryClass::kIdempotentWrite}));
+            {.method = "POST", .path = "/v1/schema", .body = create_body(), .retry = RetryClass::kCreate}));
     if (made.status < 300) {
       CO_ASSIGN_OR_RETURN(const Json json, read_answer(http_, made));
       const std::string* name = string_member(json, "class");

@@ -63,7 +63,7 @@ void fuzz_answers(std::string_view script) {
   server.key_header = "api-key";
   const auto http = HttpClient::make(network.effects(), std::move(server), {}, 1).value();
   HttpRequest request{.method = "POST", .path = "/a", .body = "{}"};
-  request.retry = static_cast<RetryClass>(byte() % 3);
+  request.retry = static_cast<RetryClass>(byte() % 4);
   const HttpOutcome outcome = network.run(http->exchange(std::move(request)));
   fuzz_demand(network.requests() <= 3 && network.elapsed_ms() <= 60'000 && network.pending() == 0);
   if (!outcome.answer.ok()) {

@@ -44,7 +44,7 @@ const servers = {
     keyHeader: ['api-key', key],
     classOf: ({ method, path, body }) => {
       if (method === 'GET') return 'read';
-      if (method === 'PUT') return 'idempotent';
+      if (method === 'PUT') return /^\/collections\/[^/]+$/.test(path) ? 'create' : 'idempotent';
       if (method === 'DELETE') return 'unsafe';
       if (/\/points\/delete\b/.test(path)) return 'points' in JSON.parse(body) ? 'idempotent' : 'unsafe';
       return 'read';
@@ -58,7 +58,7 @@ const servers = {
       if (method === 'GET' || /\/(query|get|count|search)$/.test(path)) return 'read';
       if (method === 'DELETE') return 'unsafe';
       if (/\/delete$/.test(path)) return JSON.parse(body).ids ? 'idempotent' : 'unsafe';
-      return 'idempotent';
+      return /\/collections$/.test(path) ? 'create' : 'idempotent';
     },
   },
   weaviate: {
@@ -70,7 +70,7 @@ const servers = {
       if (method === 'DELETE' && /\/schema\//.test(path)) return 'unsafe';
       // One deletion by filter, whose filter may be a list of ids.
       if (method === 'DELETE' && /\/batch\//.test(path)) return /"path":\["id"\]/.test(body) ? 'idempotent' : 'unsafe';
-      return 'idempotent';
+      return /\/schema$/.test(path) ? 'create' : 'idempotent';
     },
   },
 };
@@ -144,7 +144,7 @@ function mostAttempts(fault, kind) {
   if (fault.cure !== 'retry') return 1;
   if (fault.name.startsWith('rate-limited')) return attempts;
   if (kind === 'unsafe') return 1;
-  return fault.name === 'error-500' && kind === 'read' ? 2 : attempts;
+  return (fault.name === 'error-500' && { read: 2, create: 1 }[kind]) || attempts;
 }
 
 /** The status of these answers says it all. */

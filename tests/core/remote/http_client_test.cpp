@@ -37,7 +37,8 @@ HttpRequest request(RetryClass retry = RetryClass::kRead) {
 
 NetworkReply ok() { return NetworkReply::of(200); }
 
-constexpr RetryClass kEveryClass[] = {RetryClass::kRead, RetryClass::kIdempotentWrite, RetryClass::kUnsafe};
+constexpr RetryClass kEveryClass[] = {RetryClass::kRead, RetryClass::kIdempotentWrite, RetryClass::kCreate,
+                                      RetryClass::kUnsafe};
 
 }  // namespace
 
@@ -80,40 +81,38 @@ TEST_CASE("what is sent again, and what it means in the end") {
   struct Row {
     const char* name;
     NetworkReply reply;
-    unsigned attempts[3];  // of kRead, kIdempotentWrite, kUnsafe
-    Code code;             // kOk: the adapter's
+    std::array<unsigned, 4> attempts;  // of each class, in the order of kEveryClass
+    Code code;                         // kOk: the adapter's
     bool unknown;
   };
   std::vector<Row> rows;
-  const auto add = [&](const char* name, NetworkReply reply, std::array<unsigned, 3> attempts, Code code,
-                       bool unknown) {
-    rows.push_back({name, std::move(reply), {attempts[0], attempts[1], attempts[2]}, code, unknown});
-  };
+  const auto add = [&](const char* name, NetworkReply reply, std::array<unsigned, 4> attempts, Code code,
+                       bool unknown) { rows.push_back({name, std::move(reply), attempts, code, unknown}); };
   const auto status = [](uint64_t number, std::string_view body = "no") { return NetworkReply::of(number, body); };
-  add("reset", NetworkReply::fault(Code::kNetworkFailed), {3, 3, 1}, Code::kNetworkFailed, true);
-  add("not reached", NetworkReply::fault(Code::kNetworkFailed, true), {3, 3, 1}, Code::kNetworkFailed, false);
-  add("stall", NetworkReply::stall(), {3, 3, 1}, Code::kTimeout, true);
-  add("certificate", NetworkReply::fault(Code::kTlsFailed, true), {1, 1, 1}, Code::kTlsFailed, false);
-  add("redirect", NetworkReply::fault(Code::kRemoteProtocolError), {1, 1, 1}, Code::kRemoteProtocolError, true);
-  add("redirect that the host lets through", status(302), {1, 1, 1}, Code::kRemoteProtocolError, true);
-  add("status 101", status(101), {1, 1, 1}, Code::kRemoteProtocolError, true);
-  add("status 0", status(0), {1, 1, 1}, Code::kRemoteProtocolError, true);
-  add("status 1e9", status(1'000'000'000), {1, 1, 1}, Code::kRemoteProtocolError, true);
-  add("long", NetworkReply::fault(Code::kLimitExceeded), {1, 1, 1}, Code::kLimitExceeded, true);
-  add("429", status(429), {3, 3, 3}, Code::kRateLimited, false);
-  add("429, a quota", status(429, R"({"errorCode":"USAGE_LIMIT_EXCEEDED"})"), {1, 1, 1}, Code::kRateLimited, false);
-  add("408", status(408), {3, 3, 1}, Code::kTimeout, true);
-  add("500", status(500), {2, 3, 1}, Code::kRemoteUnavailable, true);
+  add("reset", NetworkReply::fault(Code::kNetworkFailed), {3, 3, 3, 1}, Code::kNetworkFailed, true);
+  add("not reached", NetworkReply::fault(Code::kNetworkFailed, true), {3, 3, 3, 1}, Code::kNetworkFailed, false);
+  add("stall", NetworkReply::stall(), {3, 3, 3, 1}, Code::kTimeout, true);
+  add("certificate", NetworkReply::fault(Code::kTlsFailed, true), {1, 1, 1, 1}, Code::kTlsFailed, false);
+  add("redirect", NetworkReply::fault(Code::kRemoteProtocolError), {1, 1, 1, 1}, Code::kRemoteProtocolError, true);
+  add("redirect that the host lets through", status(302), {1, 1, 1, 1}, Code::kRemoteProtocolError, true);
+  add("status 101", status(101), {1, 1, 1, 1}, Code::kRemoteProtocolError, true);
+  add("status 0", status(0), {1, 1, 1, 1}, Code::kRemoteProtocolError, true);
+  add("status 1e9", status(1'000'000'000), {1, 1, 1, 1}, Code::kRemoteProtocolError, true);
+  add("long", NetworkReply::fault(Code::kLimitExceeded), {1, 1, 1, 1}, Code::kLimitExceeded, true);
+  add("429", status(429), {3, 3, 3, 3}, Code::kRateLimited, false);
+  add("429, a quota", status(429, R"({"errorCode":"USAGE_LIMIT_EXCEEDED"})"), {1, 1, 1, 1}, Code::kRateLimited, false);
+  add("408", status(408), {3, 3, 3, 1}, Code::kTimeout, true);
+  add("500", status(500), {2, 3, 1, 1}, Code::kRemoteUnavailable, true);
   for (const uint64_t overload : {502, 503, 504}) {
-    add("overload", status(overload), {3, 3, 1}, Code::kRemoteUnavailable, true);
+    add("overload", status(overload), {3, 3, 3, 1}, Code::kRemoteUnavailable, true);
   }
-  add("401", status(401), {1, 1, 1}, Code::kUnauthorized, false);
-  add("403", status(403), {1, 1, 1}, Code::kUnauthorized, false);
+  add("401", status(401), {1, 1, 1, 1}, Code::kUnauthorized, false);
+  add("403", status(403), {1, 1, 1, 1}, Code::kUnauthorized, false);
   for (const uint64_t adapters : {200, 202, 299, 400, 404, 405, 409, 413, 422, 499, 501, 505, 507}) {
-    add("adapter", status(adapters), {1, 1, 1}, Code::kOk, false);
+    add("adapter", status(adapters), {1, 1, 1, 1}, Code::kOk, false);
   }
   // Of proxies, which may have passed the request on.
-  for (const uint64_t proxies : {506, 520, 524, 599}) add("proxy", status(proxies), {1, 1, 1}, Code::kOk, true);
+  for (const uint64_t proxies : {506, 520, 524, 599}) add("proxy", status(proxies), {1, 1, 1, 1}, Code::kOk, true);
   for (const Row& row : rows) {
     for (const RetryClass retry : kEveryClass) {
       INFO(row.name << " " << row.reply.answer.http_status << ", class " << static_cast<int>(retry));
@@ -723,7 +722,7 @@ TEST_CASE("whatever a server does, attempts, time and repeated writes have their
     for (size_t i = 0; i < count; ++i) {
       const std::string path = "/r" + std::to_string(i);
       HttpRequest asked{.method = "POST", .path = path, .body = "{}"};
-      asked.retry = kEveryClass[random.below(3)];
+      asked.retry = kEveryClass[random.below(4)];
       asked.deadline_ms = 1 + random.below(uint64_t{60'000});
       const RetryClass retry = asked.retry;
       const uint64_t deadline = asked.deadline_ms;
