@@ -232,6 +232,8 @@ Result<Url> Url::parse(std::string_view text, uint16_t bare_port) {
   if (path.ends_with('/')) return refused(kWhat, text, "has an empty segment in its path");
   if (const std::string_view why = why_no_path(path); !why.empty()) return refused(kWhat, text, why);
   out.path = path;
+  // With what was left away.
+  if (out.origin().size() + out.path.size() > kMaxUrlBytes) return refused(kWhat, text, "is longer than 2048 bytes");
   return out;
 }
 

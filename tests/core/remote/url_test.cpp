@@ -126,3 +126,12 @@ TEST_CASE("without a list, plain http stays on this machine") {
     CHECK(check(bad) == Code::kHostNotAllowed);
   }
 }
+
+TEST_CASE("an address is at most 2048 bytes long, with what was left away") {
+  for (size_t length = 2'000; length < 2'060; ++length) {
+    const Result<Url> bare = Url::parse("h/" + std::string(length, 'a'), 6333);
+    CHECK(bare.ok() == (std::string("https://h:6333/").size() + length <= 2'048));
+    const Result<Url> whole = Url::parse("https://h:6333/" + std::string(length, 'a'), 1);
+    CHECK(whole.ok() == bare.ok());
+  }
+}
