@@ -108,21 +108,26 @@ export function readChoice<Choice extends string>(value: unknown, what: string, 
 /** Vectors may be given as any of these; doubles are rounded to 32-bit floats. */
 export type Vector = Float32Array | Float64Array | readonly number[];
 
+// Of all typed arrays.
+const typedLength = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Float32Array.prototype), 'length')!.get!;
+
 /**
  * A copy as 32-bit floats, in `room` if that is given. `dimension` is what the collection stores, and the size of
  * `room`; 0: it stores no vectors.
  */
 export function readVector(value: unknown, what: string, dimension: number, room?: Float32Array): Float32Array {
   let numbers: ArrayLike<unknown>;
-  if (Array.isArray(value) || value instanceof Float32Array || value instanceof Float64Array) {
+  const typed = ArrayBuffer.isView(value) && (value instanceof Float32Array || value instanceof Float64Array);
+  if (Array.isArray(value) || typed) {
     numbers = value;
   } else {
     throw invalid(`${what} must be a Float32Array, a Float64Array or an array of numbers, got ${shown(value)}`);
   }
-  const length = numbers.length;
+  // What a subclass says of its length is not asked for.
+  const length = typed ? (typedLength.call(value) as number) : numbers.length;
   if (dimension === 0) throw invalid(`${what}: this collection stores no vectors (its schema has no dimension)`);
   if (length !== dimension) {
-    const detached = length === 0 && !Array.isArray(value) ? ' (is its buffer detached?)' : '';
+    const detached = length === 0 && typed ? ' (is its buffer detached?)' : '';
     throw new NearfieldError(
       'DimensionMismatch',
       `Vector dimension mismatch: expected ${dimension}, got ${length}${detached}`,
@@ -130,6 +135,13 @@ export function readVector(value: unknown, what: string, dimension: number, room
     );
   }
   const copy = room ?? new Float32Array(length);
+  if (typed) {
+    copy.set(value);
+    // Times zero, finite numbers are zero and the others are not.
+    let zero = 0;
+    for (let i = 0; i < length; i++) zero += copy[i]! * 0;
+    if (zero === 0) return copy;
+  }
   for (let i = 0; i < length; i++) {
     const component = numbers[i];
     if (typeof component !== 'number') {
