@@ -71,13 +71,15 @@ char* write_decimal(char* out, uint32_t digits, int places) {
 char* write_component(char* out, float value) {
   const double size = std::abs(static_cast<double>(value));
   if (!(size >= 1e-9 && size < 1e9)) return nullptr;
-  if (value < 0) *out++ = '-';
+  // Signs, and whether eight digits are enough, are as good as random: choices are made without a jump.
+  *out = '-';
+  out += value < 0 ? 1 : 0;
   const auto bits = std::bit_cast<uint64_t>(size);
   const uint64_t exponent = bits >> 52;
   // Nine digits are always enough. log10(2) is about 1233 / 4096.
   int places = 8 - ((static_cast<int>(exponent) - 1023) * 1233 >> 12);
-  if (size * kPowers[places] >= 1e9) --places;
-  if (size * kPowers[places] < 1e8) ++places;
+  const double about = size * kPowers[places];
+  places += (about < 1e8 ? 1 : 0) - (about >= 1e9 ? 1 : 0);
   const double scaled = size * kPowers[places];
   // Whoever reads a number this near reads `value`: half of what lies between it and the next float, a quarter where
   // that is a power of two, less what `scaled` may be off by: that is below 1.2e-7, and this above 1.4.
@@ -85,11 +87,21 @@ char* write_component(char* out, float value) {
   const double half_gap = std::bit_cast<double>((exponent - (power_of_two ? 25 : 24)) << 52);
   const double reach = half_gap * kPowers[places] * (1 - 1e-6);
   auto digits = static_cast<uint32_t>(scaled + 0.5);
-  for (int64_t unit = 10; digits >= 10; unit *= 10) {
-    const uint32_t fewer = (digits + 5) / 10;
-    if (!(std::abs(static_cast<double>(fewer * unit) - scaled) < reach)) break;
-    digits = fewer;
-    --places;
+  const auto near = [&](uint32_t fewer, int64_t unit) {
+    return std::abs(static_cast<double>(fewer * unit) - scaled) < reach;
+  };
+  const uint32_t eight = (digits + 5) / 10;
+  const bool fits = near(eight, 10);
+  digits = fits ? eight : digits;
+  places -= fits ? 1 : 0;
+  // Seldom: where seven are enough, so are eight.
+  if (near((eight + 5) / 10, 100)) {
+    for (int64_t unit = 100; digits >= 10; unit *= 10) {
+      const uint32_t fewer = (digits + 5) / 10;
+      if (!near(fewer, unit)) break;
+      digits = fewer;
+      --places;
+    }
   }
   return write_decimal(out, digits, places);
 }

@@ -305,7 +305,7 @@ void append_qdrant_point(std::string& out, const StorePoint& point, const Qdrant
 }
 
 size_t qdrant_point_bytes(const StorePoint& point) {
-  return 200 + 12 * point.vector.size() + 24 * point.sparse.indices.size() + point.id.size() + 2 * point.text.size() +
+  return 200 + 13 * point.vector.size() + 24 * point.sparse.indices.size() + point.id.size() + 2 * point.text.size() +
          point.payload.size();
 }
 

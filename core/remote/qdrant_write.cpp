@@ -21,6 +21,9 @@ class QdrantStore::UpsertJob : public BatchJob {
     out.method = "PUT";
     out.path = store_.path("/points?wait=true");
     out.retry = RetryClass::kIdempotentWrite;
+    size_t expected = 20;
+    for (size_t i = first; i < last; ++i) expected += bytes(i);
+    out.body.reserve(expected);
     out.body = "{\"points\":[";
     for (size_t i = first; i < last; ++i) {
       if (i > first) out.body += ',';
@@ -82,12 +85,16 @@ Status QdrantStore::check_points(std::span<const StorePoint> points) const {
   BatchIds ids(points.size());
   for (const StorePoint& point : points) {
     RETURN_IF_ERROR(check_strings(point.id, point.text, point.payload));
-    if (!point.vector.empty()) {
-      const size_t dimension = options_.layout.dimension > 0 ? options_.layout.dimension : point.vector.size();
-      RETURN_IF_ERROR(check_vector(point.vector, dimension, "vector of " + shown(point.id)));
-      RETURN_IF_ERROR(check_length(point.vector, options_.layout.metric, "vector of " + shown(point.id)));
-    }
-    RETURN_IF_ERROR(check_sparse(point.sparse, "sparse vector of " + shown(point.id)));
+    const auto check_vectors = [&](const std::string& whose) -> Status {
+      if (!point.vector.empty()) {
+        const size_t dimension = options_.layout.dimension > 0 ? options_.layout.dimension : point.vector.size();
+        RETURN_IF_ERROR(check_vector(point.vector, dimension, whose));
+        RETURN_IF_ERROR(check_length(point.vector, options_.layout.metric, whose));
+      }
+      return check_sparse(point.sparse, whose);
+    };
+    // Words are for those that are wrong.
+    if (!check_vectors("").ok()) return check_vectors("vector of " + shown(point.id));
     RETURN_IF_ERROR(ids.add(point.id, qdrant_key(point.id)));
   }
   return {};
