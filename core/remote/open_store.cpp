@@ -95,11 +95,7 @@ Result<std::unique_ptr<VectorStore>> chroma(HttpClient& http, const Settings& se
   }
   ChromaOptions options;
   options.collection = settings.collection;
-  if (!settings.tenant.empty()) {
-    options.tenant = settings.tenant;
-  } else if (!settings.api_key.empty()) {
-    options.tenant.clear();  // that of the key
-  }
+  if (!settings.tenant.empty()) options.tenant = settings.tenant;
   if (!settings.database.empty()) options.database = settings.database;
   options.metric = settings.metric;
   options.dimension = static_cast<size_t>(settings.dimension);
