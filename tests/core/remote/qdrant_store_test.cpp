@@ -15,13 +15,11 @@
 #include "core/remote/ids.h"
 #include "tests/support/network.h"
 #include "tests/support/qdrant_server.h"
+#include "tests/support/store_points.h"
 
 using namespace nearfield;
 
 namespace {
-
-constexpr std::string_view kKey = "canary-key-of-the-test";
-constexpr StoreParts kAll{.payload = true, .text = true, .vector = true};
 
 QdrantOptions options_of(size_t dimension, Metric metric = Metric::kCosine) {
   QdrantOptions out;
@@ -69,49 +67,6 @@ struct Bench {
   std::unique_ptr<HttpClient> http;
   std::unique_ptr<QdrantStore> store;
 };
-
-Filter filter_of(const std::string& json) { return Filter::parse(Json::parse(json)).value(); }
-
-StorePoint point_of(std::string id, std::vector<float> vector = {}, std::string payload = "", std::string text = "") {
-  StorePoint out;
-  out.id = std::move(id);
-  out.vector = std::move(vector);
-  out.payload = std::move(payload);
-  out.text = std::move(text);
-  return out;
-}
-
-std::vector<float> random_vector(Random& random, size_t dimension) {
-  std::vector<float> out(dimension);
-  for (float& value : out) value = random.between(-1, 1);
-  return out;
-}
-
-std::vector<StorePoint> random_points(size_t count, size_t dimension) {
-  Random random(3);
-  static const char* const kTags[] = {"red", "green", "blue"};
-  std::vector<StorePoint> out;
-  for (size_t i = 0; i < count; ++i) {
-    Json payload = {{"year", 2000 + random.below(30)},
-                    {"tag", kTags[random.below(3)]},
-                    {"price", 0.5 * static_cast<double>(random.below(9))}};
-    if (random.below(3) == 0) payload["tags"] = {kTags[random.below(3)], random.below(5)};
-    if (random.below(4) == 0) payload["tags"] = Json::array({Json::array({"deep"}), 1});
-    if (random.below(4) == 0) payload["note"] = nullptr;
-    if (random.below(5) == 0) payload["note"] = Json::array();
-    if (random.below(3) == 0) payload["author"] = {{"name", kTags[random.below(3)]}};
-    if (random.below(5) == 0) payload["author"] = Json::array({{{"name", "red"}}, {{"name", nullptr}}});
-    out.push_back(point_of("doc-" + std::to_string(i), random_vector(random, dimension), payload.dump(),
-                           "text number " + std::to_string(i)));
-  }
-  return out;
-}
-
-std::vector<std::string> ids_of(const std::vector<StorePoint>& points) {
-  std::vector<std::string> out;
-  for (const StorePoint& point : points) out.push_back(point.id);
-  return out;
-}
 
 }  // namespace
 
